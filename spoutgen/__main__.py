@@ -1,0 +1,7 @@
+"""``python -m spoutgen``: the same as the ``spoutgen`` command."""
+
+import sys
+
+from spoutgen.cli.main import main
+
+sys.exit(main())
