@@ -108,6 +108,7 @@ CODES: dict[str, str] = {
     "SG404": "the project was made by a newer spoutgen",
     "SG405": "the lock file cannot be read",
     "SG406": "the template is not usable",
+    "SG407": "the project cannot be written",
     # 5xx: the local cluster
     "SG501": "the pipeline is already running here",
     "SG502": "no such pipeline, repo, branch, commit or file",

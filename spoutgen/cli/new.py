@@ -1,0 +1,74 @@
+"""Make a project: from a name (writes the spec too) or from a spec.
+
+  spoutgen new spoutmarker --set source.symbol='*'
+  spoutgen new spout.yaml -o /srv/spouts/dots
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from spoutgen.cli.parser import setting
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("what", metavar="NAME|SPEC.yaml", help="a pipeline name, or the spec to make a project of")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="the project folder (default: ./NAME)")
+    parser.add_argument(
+        "--set", dest="settings", metavar="key=value", action="append", default=[], type=setting,
+        help="set a value of the spec, e.g. source.interval=1s; may be repeated",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the project and say what to do next."""
+    from spoutgen.project.create import check_is_free, create  # noqa: PLC0415
+    from spoutgen.project.render import render  # noqa: PLC0415
+    from spoutgen.report import as_text  # noqa: PLC0415
+    from spoutgen.spec import load_text  # noqa: PLC0415
+    from spoutgen.spec.edit import set_values  # noqa: PLC0415
+
+    text, label = _spec_text(args.what, args.settings)
+    if is_spec(args.what):
+        load_text(text, label)  # an edit of a wrong spec would only hide what is wrong with it
+        text = set_values(text, args.settings)
+    loaded = load_text(text, label)
+    folder = args.output or Path(loaded.spec.name)
+    check_is_free(folder)
+    create(render(loaded), folder)
+    sys.stderr.write(as_text(loaded.warnings))
+    print(f"{folder}: spout {loaded.spec.name}, source {loaded.spec.source.type}, marker {loaded.spec.marker.name}")
+    print(f"next: spoutgen run {folder}")
+    return 0
+
+
+def is_spec(what: str) -> bool:
+    """Whether the word names a spec (a file, or something that looks like one) and not a pipeline."""
+    return what.endswith((".yaml", ".yml")) or "/" in what or Path(what).is_file()
+
+
+def _spec_text(what: str, settings: list[tuple[str, str]]) -> tuple[str, str]:
+    """The spec's text before ``--set`` (read from its file) or with it (written for a name), and its label."""
+    from spoutgen.spec import read_text  # noqa: PLC0415
+    from spoutgen.spec.starter import starter  # noqa: PLC0415
+
+    if is_spec(what):
+        return read_text(Path(what)), what
+    return starter(what, [*settings, *_answers(settings)]), "spout.yaml"
+
+
+def _answers(settings: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """On a terminal, ask for what the source type requires and has no default; elsewhere nothing is asked."""
+    from spoutgen.spec.starter import missing_options  # noqa: PLC0415
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return []
+    answers = []
+    for option, description in missing_options(settings):
+        sys.stderr.write(f"{option} ({description}): ")
+        sys.stderr.flush()
+        answers.append((option, sys.stdin.readline().rstrip("\n")))
+    return answers

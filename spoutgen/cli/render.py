@@ -1,0 +1,70 @@
+"""Print pipeline JSON, or write whole projects.
+
+  spoutgen render pipeline [SPEC...]         one document a spec, as `pachctl create pipeline -f -` takes them
+  spoutgen render all [SPEC] -o DIR          the project that `spoutgen new` would make
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from spoutgen.errors import Diagnostic, SpecError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    subverbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    pipeline = subverbs.add_parser("pipeline", help="pipeline JSON on standard output")
+    pipeline.add_argument("specs", metavar="SPEC", nargs="*", type=Path, help="specs or project folders (default: .)")
+    everything = subverbs.add_parser("all", help="a whole project into an empty folder")
+    everything.add_argument("spec", metavar="SPEC", nargs="?", type=Path, default=Path(), help="default: .")
+    everything.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="an empty or new folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render what was asked for."""
+    if args.what == "all":
+        return _render_all(args.spec, args.output)
+    from spoutgen.report import as_text  # noqa: PLC0415
+
+    warnings: list[Diagnostic] = []
+    # All or nothing: half an answer in a pipe would be applied by pachctl before the error is seen.
+    documents = list(_documents(args.specs or [Path()], warnings))
+    sys.stderr.write(as_text(warnings))
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    sys.stdout.writelines(documents)
+    return 0
+
+
+def _documents(specs: Sequence[Path], warnings: list[Diagnostic]) -> Iterator[str]:
+    """The pipeline JSON of each spec; the mistakes of all of them are reported together."""
+    from spoutgen.pipeline import pipeline_json  # noqa: PLC0415
+    from spoutgen.pipeline.checks import checked  # noqa: PLC0415
+    from spoutgen.spec import load  # noqa: PLC0415
+
+    problems: list[Diagnostic] = []
+    for spec in specs:
+        try:
+            loaded = checked(load(spec))
+        except SpecError as error:
+            problems += error.diagnostics
+            continue
+        warnings += loaded.warnings
+        if not problems:
+            yield pipeline_json(loaded.spec)
+    if problems:
+        raise SpecError(*problems)
+
+
+def _render_all(spec: Path, folder: Path) -> int:
+    from spoutgen.project.create import check_is_free, create  # noqa: PLC0415
+    from spoutgen.project.render import render  # noqa: PLC0415
+    from spoutgen.spec import load  # noqa: PLC0415
+
+    loaded = load(spec)
+    check_is_free(folder)
+    create(render(loaded), folder)
+    return 0
