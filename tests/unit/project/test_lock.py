@@ -1,0 +1,53 @@
+"""lock.json: what it says, and what is said when it says nothing usable."""
+
+import json
+
+import pytest
+
+from spoutgen import __version__
+from spoutgen.errors import ProjectError
+from spoutgen.project.lock import LOCK, Lock, as_entry, read_lock
+
+OURS = Lock(__version__, "s" * 64, "t" * 64, {"b": "managed", "a": "seed"})
+
+
+@pytest.fixture
+def lock_file(tmp_path):
+    file = tmp_path / LOCK
+    file.parent.mkdir()
+    return file
+
+
+def code_of(folder):
+    with pytest.raises(ProjectError) as caught:
+        read_lock(folder)
+    return caught.value.diagnostics[0].code
+
+
+def test_round_trip(tmp_path, lock_file):
+    lock_file.write_bytes(as_entry(OURS).data)
+    assert read_lock(tmp_path) == OURS
+
+
+def test_a_folder_without_lock_is_no_project(tmp_path):
+    assert code_of(tmp_path) == "SG401"
+    assert code_of(tmp_path / "nowhere") == "SG401"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b'{"version": 1}', b"\xff\xfe"])
+def test_a_damaged_lock_is_said_to_be_damaged(tmp_path, lock_file, damage):
+    lock_file.write_bytes(damage)
+    assert code_of(tmp_path) == "SG405"
+
+
+@pytest.mark.parametrize(
+    "newer", [{"version": 2}, {"spoutgen": "99.0.0"}, {"spoutgen": "0.1.0.dev-next"}, {"version": 2, "files": None}]
+)
+def test_a_newer_project_is_refused(tmp_path, lock_file, newer):
+    lock_file.write_text(json.dumps({**json.loads(as_entry(OURS).data), **newer}))
+    assert code_of(tmp_path) == "SG404"
+
+
+def test_an_older_project_is_taken(tmp_path, lock_file):
+    lock_file.write_text(json.dumps({**json.loads(as_entry(OURS).data), "spoutgen": "0.0.9"}))
+    assert read_lock(tmp_path).spoutgen == "0.0.9"
