@@ -57,12 +57,12 @@ def dispatch(arguments: Sequence[str]) -> int:
         sys.stdout.write(help_text())
         return 0
     if word == "--version":
-        from spoutgen import __version__  # noqa: PLC0415
+        from spoutgen import __version__
 
         sys.stdout.write(f"spoutgen {__version__}\n")
         return 0
     if word not in VERBS:
-        import difflib  # noqa: PLC0415
+        import difflib
 
         close = difflib.get_close_matches(word, VERBS, n=1)
         kind = "option" if word.startswith("-") else "command"
@@ -72,9 +72,9 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 def run_verb(word: str, rest: Sequence[str]) -> int:
     """Import one verb, let it read its arguments, run it."""
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
-    from spoutgen.cli.parser import Parser, formatter  # noqa: PLC0415
+    from spoutgen.cli.parser import Parser, formatter
 
     verb = import_module(f"spoutgen.cli.{'set_' if word == 'set' else word}")
     parser = Parser(prog=f"spoutgen {word}", description=verb.__doc__, formatter_class=formatter)
@@ -85,14 +85,14 @@ def run_verb(word: str, rest: Sequence[str]) -> int:
 
 def failure(error: Exception) -> int:
     """Report an error that ended a verb; a traceback only for what is our own fault."""
-    from spoutgen.errors import SpoutgenError  # noqa: PLC0415
+    from spoutgen.errors import SpoutgenError
 
     if isinstance(error, SpoutgenError):
-        from spoutgen.report import as_text  # noqa: PLC0415
+        from spoutgen.report import as_text
 
         sys.stderr.write(as_text(error.diagnostics))
         return error.exit_status
-    import traceback  # noqa: PLC0415
+    import traceback
 
     traceback.print_exception(type(error), error, error.__traceback__)
     sys.stderr.write("spoutgen: this is a bug in spoutgen; please report it with the lines above\n")

@@ -1,7 +1,7 @@
 """Make a project: from a name (writes the spec too) or from a spec.
 
-  spoutgen new spoutmarker --set source.symbol='*'
-  spoutgen new spout.yaml -o /srv/spouts/dots
+spoutgen new spoutmarker --set source.symbol='*'
+spoutgen new spout.yaml -o /srv/spouts/dots
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the project and say what to do next."""
-    from spoutgen.project.create import check_is_free, create  # noqa: PLC0415
-    from spoutgen.project.render import render  # noqa: PLC0415
-    from spoutgen.report import as_text  # noqa: PLC0415
-    from spoutgen.spec import load_text  # noqa: PLC0415
-    from spoutgen.spec.edit import set_values  # noqa: PLC0415
+    from spoutgen.project.create import check_is_free, create
+    from spoutgen.project.render import render
+    from spoutgen.report import as_text
+    from spoutgen.spec import load_text
+    from spoutgen.spec.edit import set_values
 
     text, label = _spec_text(args.what, args.settings)
     if is_spec(args.what):
@@ -52,8 +52,8 @@ def is_spec(what: str) -> bool:
 
 def _spec_text(what: str, settings: list[tuple[str, str]]) -> tuple[str, str]:
     """The spec's text before ``--set`` (read from its file) or with it (written for a name), and its label."""
-    from spoutgen.spec import read_text  # noqa: PLC0415
-    from spoutgen.spec.starter import starter  # noqa: PLC0415
+    from spoutgen.spec import read_text
+    from spoutgen.spec.starter import starter
 
     if is_spec(what):
         return read_text(Path(what)), what
@@ -62,7 +62,7 @@ def _spec_text(what: str, settings: list[tuple[str, str]]) -> tuple[str, str]:
 
 def _answers(settings: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """On a terminal, ask for what the source type requires and has no default; elsewhere nothing is asked."""
-    from spoutgen.spec.starter import missing_options  # noqa: PLC0415
+    from spoutgen.spec.starter import missing_options
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return []

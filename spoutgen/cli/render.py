@@ -1,7 +1,7 @@
 """Print pipeline JSON, or write whole projects.
 
-  spoutgen render pipeline [SPEC...]         one document a spec, as `pachctl create pipeline -f -` takes them
-  spoutgen render all [SPEC] -o DIR          the project that `spoutgen new` would make
+spoutgen render pipeline [SPEC...]         one document a spec, as `pachctl create pipeline -f -` takes them
+spoutgen render all [SPEC] -o DIR          the project that `spoutgen new` would make
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Render what was asked for."""
     if args.what == "all":
         return _render_all(args.spec, args.output)
-    from spoutgen.report import as_text  # noqa: PLC0415
+    from spoutgen.report import as_text
 
     warnings: list[Diagnostic] = []
     # All or nothing: half an answer in a pipe would be applied by pachctl before the error is seen.
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _documents(specs: Sequence[Path], warnings: list[Diagnostic]) -> Iterator[str]:
     """The pipeline JSON of each spec; the mistakes of all of them are reported together."""
-    from spoutgen.pipeline import pipeline_json  # noqa: PLC0415
-    from spoutgen.pipeline.checks import checked  # noqa: PLC0415
-    from spoutgen.spec import load  # noqa: PLC0415
+    from spoutgen.pipeline import pipeline_json
+    from spoutgen.pipeline.checks import checked
+    from spoutgen.spec import load
 
     problems: list[Diagnostic] = []
     for spec in specs:
@@ -60,9 +60,9 @@ def _documents(specs: Sequence[Path], warnings: list[Diagnostic]) -> Iterator[st
 
 
 def _render_all(spec: Path, folder: Path) -> int:
-    from spoutgen.project.create import check_is_free, create  # noqa: PLC0415
-    from spoutgen.project.render import render  # noqa: PLC0415
-    from spoutgen.spec import load  # noqa: PLC0415
+    from spoutgen.project.create import check_is_free, create
+    from spoutgen.project.render import render
+    from spoutgen.spec import load
 
     loaded = load(spec)
     check_is_free(folder)

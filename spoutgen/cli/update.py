@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Update the project and list the files that changed."""
-    from spoutgen.project.update import update  # noqa: PLC0415
+    from spoutgen.project.update import update
 
     changes = update(args.folder).changes
     for decision in changes:

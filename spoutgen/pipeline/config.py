@@ -1,8 +1,8 @@
 """Spec -> ``SPOUT_CONFIG``, the one environment variable that the runtime is configured by.
 
-The runtime's side of this format is the template's ``spout/config.py``; docs/reference/runtime.md describes it. Durations are in
-seconds, sizes in bytes. Everything that a user may vary goes through here and not through code or the image, so a
-new symbol or interval is a new pipeline spec and not a new image.
+The runtime's side of this format is the template's ``spout/config.py``; docs/reference/runtime.md describes it.
+Durations are in seconds, sizes in bytes. Everything that a user may vary goes through here and not through code or
+the image, so a new symbol or interval is a new pipeline spec and not a new image.
 """
 
 from __future__ import annotations

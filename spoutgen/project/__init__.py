@@ -1,0 +1,1 @@
+"""Project folders: render, create, update."""

@@ -65,8 +65,8 @@ def _put_in_place(staging: Path, target: Path) -> None:
     if target.exists() and target.samefile(Path.cwd()):
         # Renaming over the folder that the user's shell stands in would leave that shell in a deleted one, so the
         # content moves instead; the spec comes last, and without it nothing takes the folder for a project.
-        for name in sorted(os.listdir(staging), key=lambda name: name == SPEC):
-            (staging / name).rename(target / name)
+        for file in sorted(staging.iterdir(), key=lambda file: file.name == SPEC):
+            file.rename(target / file.name)
     else:
         staging.rename(target)
     descriptor = os.open(target.parent, os.O_RDONLY)

@@ -33,7 +33,7 @@ def merge(base: Tree, yours: Tree, new: Tree) -> list[Decision]:
 
 
 def _decide(path: str, base: Entry | None, yours: Entry | None, new: Entry | None) -> Decision:
-    if yours == new or new == base:
+    if new in (yours, base):
         return Decision(path, "keep")
     if yours == base:
         if new is None:

@@ -72,8 +72,8 @@ def render(loaded: LoadedSpec) -> Rendered:
 
 def _scaffold(template: Path, values: dict[str, object], out: Path) -> Path:
     """Run cookiecutter on ``template`` and return the folder that it made below ``out``."""
-    from cookiecutter.exceptions import CookiecutterException  # noqa: PLC0415
-    from cookiecutter.generate import generate_files  # noqa: PLC0415
+    from cookiecutter.exceptions import CookiecutterException
+    from cookiecutter.generate import generate_files
 
     try:
         defaults = json.loads((template / "cookiecutter.json").read_bytes())

@@ -1,4 +1,7 @@
-"""Trees: the files of a project as data. A path is relative, with forward slashes; a folder exists through its files."""
+"""Trees: the files of a project as data.
+
+A path is relative, with forward slashes; a folder exists through its files.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Carry an edit of the spec, or a newer template, into a project: decide first, then write all of it.
 
-An update is staged whole in ``.spoutgen/update/`` before the first file of the project changes; once that folder has its
-name, the update will be finished, if need be by the next command that comes along. The lock is written last.
+An update is staged whole in ``.spoutgen/update/`` before the first file of the project changes; once that folder has
+its name, the update will be finished, if need be by the next `spoutgen update`. The lock is written last.
 """
 
 from __future__ import annotations

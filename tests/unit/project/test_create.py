@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,10 +30,9 @@ def rendered():
 
 def test_the_files_of_a_project(rendered):
     files = set(project_files(rendered))
-    assert files >= {
-        "spout.yaml", "pipeline.json", "Dockerfile", "requirements.txt", ".dockerignore", ".gitignore", "main.py",
-        "spout/__init__.py", "README.md", ".spoutgen/lock.json", ".spoutgen/schema.json", ".spoutgen/base/pipeline.json",
-    }  # fmt: skip
+    top = "spout.yaml pipeline.json Dockerfile requirements.txt .dockerignore .gitignore main.py README.md"
+    own = ".spoutgen/lock.json .spoutgen/schema.json .spoutgen/base/pipeline.json"
+    assert files >= {*top.split(), *own.split(), "spout/__init__.py"}
     assert not any("__pycache__" in path for path in files)
     assert ".spoutgen/base/README.md" not in files
 
@@ -48,8 +48,6 @@ def test_into_a_new_or_an_empty_folder(rendered, tmp_path, where):
 def test_into_the_folder_one_stands_in(rendered, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     inode = tmp_path.stat().st_ino
-    from pathlib import Path
-
     create(rendered, Path())
     assert tmp_path.stat().st_ino == inode, "the shell would stand in a deleted folder"
     assert read_tree(tmp_path) == project_files(rendered)

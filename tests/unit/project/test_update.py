@@ -148,7 +148,10 @@ from spoutgen.project import update
 
 folder, step = Path(sys.argv[1]), sys.argv[2]
 if step == "after staging":
-    update.finish_interrupted = lambda folder: (folder / update.STAGED).is_dir() and os.kill(os.getpid(), signal.SIGKILL)
+    def die(folder):
+        if (folder / update.STAGED).is_dir():
+            os.kill(os.getpid(), signal.SIGKILL)
+    update.finish_interrupted = die
 else:
     left = int(step)
     def count(event, args):
