@@ -1,0 +1,24 @@
+"""`make bench`: every measurement, side by side in one run, as ratios; absolute times mean nothing on a shared machine."""
+
+import importlib
+import sys
+from pathlib import Path
+
+PARTS = ("commands", "pipe_sink", "store")
+
+
+def main() -> int:
+    """Measure the parts named on the command line (default: all) and print one table."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    rows = [("what", "measured", "target", "met")]
+    for part in sys.argv[1:] or PARTS:
+        for what, measured, target, met in importlib.import_module(part).measure():
+            rows.append((what, measured, target, "yes" if met else "NO"))
+            print(f"{what}: {measured} (target {target})", file=sys.stderr, flush=True)
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3], sep="  ")
+    return 0
+
+
+sys.exit(main())
