@@ -1,0 +1,13 @@
+"""The spout's runtime: takes records from a source and writes them as Pachyderm commits, for ever.
+
+Read it in this order, which is the way the data goes:
+
+* ``config.py``    the one variable ``SPOUT_CONFIG`` becomes a checked :class:`~spout.config.Config`
+* ``records.py``   the nouns (Record, Batch, File) and the two protocols (Source, Sink)
+* ``marker.py``    how far the spout has come, and how that is written down
+* ``sources/``     one module a kind of source; ``reconnect.py`` keeps any of them going
+* ``loop.py``      marker -> open -> read -> batch -> write -> ack
+* ``output.py``    a batch becomes files, ``tar.py`` files become a tar
+* ``pipe.py``      the protocol that loses nothing; ``fifo.py`` and ``journal.py`` are its two resources
+* ``__main__.py``  puts all of it together
+"""

@@ -1,0 +1,88 @@
+"""Puts the spout together and runs it for ever.
+
+The worker never starts user code again that ended with 0 (v1.13.4:src/server/worker/pipeline/common.go:51): the pod
+would stay up and do nothing. So there is no way to end with 0 here: 1 is a FatalError, 70 a bug, 128+n a signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from spout.config import Config, read_config
+from spout.fatal import FatalError, brief
+from spout.fifo import Fifo
+from spout.journal import Journal
+from spout.log import Log, credentials
+from spout.loop import run
+from spout.marker import pulled
+from spout.pipe import PipeSink
+from spout.reconnect import Reconnecting
+from spout.sources import kind_of
+
+
+class Stopped(BaseException):
+    """A signal asked the spout to end; no ``except Exception`` of a source may swallow that."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main() -> int:
+    """Run the spout; return the exit status, which is never 0."""
+    log = Log(sys.stdout, credentials(os.environ))
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        spin(read_config(os.environb), Path(os.environ.get("SPOUT_PFS_ROOT", "/pfs")), log)
+    except FatalError as error:
+        facts = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
+        log.fatal("refused", subject=error.subject, **facts)
+        return 1
+    except Stopped as stopped:
+        log.info("stopped", signal=signal.Signals(stopped.number).name)
+        return 128 + stopped.number
+    except BaseException as error:  # noqa: BLE001 (a SystemExit(0) of a driver must not end the spout for good)
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+        log.fatal("crashed", error=type(error).__name__, detail=brief(error, 400), where=where)
+        return 70
+
+
+def spin(config: Config, pfs: Path, log: Log) -> NoReturn:
+    """The spout that ``config`` describes, on the folder that a worker has made at ``pfs``."""
+    kind = kind_of(config)
+    source = Reconnecting(kind.make(config.options), log)
+    shape = kind.shape(config, source.identity)
+    fifo = Fifo(pfs / "out", lambda waited: log.warning("worker_does_not_read", seconds=round(waited, 1)))
+    thrown_away = fifo.discard()
+    journal = Journal(fifo.path.parent, fifo.identity)
+    announcement, origin = journal.read(), "journal"
+    if announcement is None:
+        announcement, origin = pulled(pfs / config.marker, shape), "marker"
+    facts = {"spout": config.name, "source": source.identity, "thrown_away": thrown_away}
+    if announcement is None:
+        log.info("started", **facts)
+    else:
+        replay = {"committed": brief(json.dumps(announcement.committed)), "writing": brief(json.dumps(announcement.writing))}
+        log.info("resumed", **facts, origin=origin, **replay)
+    sink = PipeSink(config, fifo, journal, shape)
+    try:
+        run(source, sink, announcement, config.batch, log)
+    finally:
+        source.close()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)  # a second one does not wait
+    raise Stopped(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

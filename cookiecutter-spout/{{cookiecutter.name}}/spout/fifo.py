@@ -1,0 +1,142 @@
+"""The FIFO /pfs/out: the one way out of a 1.x spout.
+
+Opened once, for reading *and* writing, and kept for life. As long as we hold it, a worker that closes and reopens it
+(1.9.12 to 1.10.5 do so for every tar: v1.9.12:src/server/worker/master.go:886) neither breaks our pipe nor loses what
+is in the buffer, and opening never blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import stat
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from spout.fatal import FatalError
+
+STALL = 30.0  # seconds without the worker reading, after which we say so; then at twice, four times, ...
+
+_PIECE = 1 << 16  # small pieces are gathered up to about this much for one write
+_BUFFER = 1 << 20  # what we ask the kernel to keep; its default of 64 KiB moves a third as much a second
+_FIRST_PAUSE, _LONGEST_PAUSE = 50e-6, 20e-3
+
+
+class Fifo:
+    """The open FIFO. ``stalled(seconds)`` is called when the worker has not read anything for long."""
+
+    def __init__(self, path: Path, stalled: Callable[[float], None]) -> None:
+        self.path = Path(os.path.realpath(path))  # /pfs/out is a link into the worker's scratch folder
+        self._fd = _open(self.path)
+        status = os.fstat(self._fd)
+        self.identity = [status.st_dev, status.st_ino]
+        self._stalled = stalled
+        self._room = select.poll()
+        self._room.register(self._fd, select.POLLOUT)
+        with contextlib.suppress(OSError):  # not allowed beyond /proc/sys/fs/pipe-user-pages-soft: then 64 KiB do
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BUFFER)
+
+    def discard(self) -> int:
+        """Throw away what is in the FIFO, and say how many bytes: the leftovers of a process that died.
+
+        A torn tar would be joined with our first one; whatever was whole is announced and written again. Waiting for
+        the worker to read them instead would be a deadlock on 1.11.0 to 1.11.2, which wait for a writer first
+        (v1.11.0:src/server/worker/pipeline/common.go:22).
+        """
+        thrown_away = 0
+        with contextlib.suppress(BlockingIOError):
+            while leftovers := os.read(self._fd, _BUFFER):
+                thrown_away += len(leftovers)
+        return thrown_away
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write all of ``pieces``, waiting for the worker as long as it takes."""
+        patience = _Patience(self._stalled)
+        for piece in _gathered(pieces):
+            rest = memoryview(piece)
+            while rest:
+                try:
+                    rest = rest[os.write(self._fd, rest) :]
+                    patience.renew()
+                except BlockingIOError:
+                    self._room.poll(1000 * STALL)
+                    patience.check()
+
+    def wait_until_taken(self) -> None:
+        """Wait until the worker has read every byte that was written."""
+        patience = _Patience(self._stalled)
+        pause = _FIRST_PAUSE
+        while self.unread():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            patience.check()
+
+    def unread(self) -> int:
+        """How many bytes the worker has yet to read (FIONREAD)."""
+        return int.from_bytes(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    def close(self) -> None:
+        """Close the FIFO: only the end of the process does."""
+        os.close(self._fd)
+
+
+class _Patience:
+    """Says after ``STALL`` seconds that nothing has moved, and again each time that the wait has doubled."""
+
+    def __init__(self, stalled: Callable[[float], None]) -> None:
+        self._stalled = stalled
+        self.renew()
+
+    def renew(self) -> None:
+        """Something has moved."""
+        self._since = time.monotonic()
+        self._next = STALL
+
+    def check(self) -> None:
+        waited = time.monotonic() - self._since
+        if waited >= self._next:
+            self._stalled(waited)
+            self._next *= 2
+
+
+def _open(path: Path) -> int:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError as error:
+        raise FatalError(
+            "pipe",
+            found=f"{path}: {error.strerror}",
+            expected="the FIFO that a Pachyderm 1.x worker makes for a spout",
+            remedy="run as a spout pipeline of Pachyderm 1.x, as root (its folder is the worker's own)",
+        ) from error
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FatalError(
+            "pipe",
+            found=f"{path}, which is no FIFO",
+            expected="the FIFO that a Pachyderm 1.x worker makes for a spout",
+            remedy="pipeline.json must have a `spout` part and the cluster must be 1.x (`pachyderm: 1`)",
+        )
+    return fd
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces: small ones joined, large ones passed on without a copy."""
+    small: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if len(piece) < _PIECE:
+            small.append(piece)
+            size += len(piece)
+        if small and (size >= _PIECE or len(piece) >= _PIECE):
+            yield b"".join(small)
+            small, size = [], 0
+        if len(piece) >= _PIECE:
+            yield piece
+    if small:
+        yield b"".join(small)

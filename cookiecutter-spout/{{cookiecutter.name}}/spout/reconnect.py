@@ -1,0 +1,102 @@
+"""Any source, kept going: when it fails it is closed and opened again, right after the last record that it gave.
+
+To end the process instead would be worse on every count: the worker waits up to 15 s before it starts a process
+again, never resets that wait (v1.13.4:src/server/pkg/backoff), and gives it a stale marker.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from spout.fatal import FatalError, brief
+from spout.log import Log
+from spout.records import Limit, Position, Record, Source
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+
+
+class Reconnecting:
+    """Wraps ``source``: while that is away, ``read`` waits and returns nothing. A FatalError goes through."""
+
+    def __init__(
+        self,
+        source: Source,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source = source
+        self._log = log
+        self._clock = clock
+        self._sleep = sleep
+        self._position: Position | None = None
+        self._is_open = False
+        self._delay = FIRST_DELAY
+        self._retry_at = 0.0
+
+    @property
+    def identity(self) -> str:
+        """The wrapped source's."""
+        return self._source.identity
+
+    @property
+    def needs_ack(self) -> bool:
+        """The wrapped source's."""
+        return self._source.needs_ack
+
+    def open(self, position: Position | None) -> None:
+        """Start after ``position``; if that fails, the reads that follow try again."""
+        self._position = position
+        self._attempt(self._connect)
+
+    def read(self, limit: Limit, timeout: float) -> list[Record]:
+        """What the wrapped source reads; nothing while it is away."""
+        if not self._is_open:
+            wait = self._retry_at - self._clock()
+            self._sleep(max(0.0, min(wait, timeout)))
+            if wait > timeout or not self._attempt(self._connect):
+                return []
+        records: list[Record] = []
+        if self._attempt(lambda: records.extend(self._source.read(limit, timeout))):
+            self._delay = FIRST_DELAY
+        if records:
+            self._position = records[-1].position
+        return records
+
+    def ack(self, position: Position) -> None:
+        """Pass the ack on. One that gets lost is no harm: the next one, or the next ``open``, says more."""
+        if self._is_open:
+            self._attempt(lambda: self._source.ack(position))
+
+    def close(self) -> None:
+        """Close the wrapped source."""
+        if self._is_open:
+            self._is_open = False
+            self._source.close()
+
+    def _connect(self) -> None:
+        self._is_open = True
+        self._source.open(self._position)
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except FatalError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a driver may raise anything)
+            self._lose(error)
+            return False
+        return True
+
+    def _lose(self, error: Exception) -> None:
+        delay = self._delay * random.uniform(0.5, 1.0)
+        self._log.warning("source_lost", error=type(error).__name__, detail=brief(error, 400), retry_in=round(delay, 3))
+        self._delay = min(2 * self._delay, LONGEST_DELAY)
+        try:
+            self.close()
+        except Exception as second:  # noqa: BLE001 (it is broken already)
+            self._log.warning("source_close_failed", error=type(second).__name__, detail=brief(second, 400))
+        self._retry_at = self._clock() + delay
