@@ -6,6 +6,7 @@ would stay up and do nothing. So there is no way to end with 0 here: 1 is a Fata
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
