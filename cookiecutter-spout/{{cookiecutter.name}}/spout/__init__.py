@@ -10,4 +10,6 @@ Read it in this order, which is the way the data goes:
 * ``output.py``    a batch becomes files, ``tar.py`` files become a tar
 * ``pipe.py``      the protocol that loses nothing; ``fifo.py`` and ``journal.py`` are its two resources
 * ``__main__.py``  puts all of it together
+
+``fatal.py`` is the one error that ends a spout, ``log.py`` writes the log lines.
 """

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -71,13 +72,10 @@ def spin(config: Config, pfs: Path, log: Log) -> NoReturn:
     if announcement is None:
         log.info("started", **facts)
     else:
-        replay = {"committed": brief(json.dumps(announcement.committed)), "writing": brief(json.dumps(announcement.writing))}
-        log.info("resumed", **facts, origin=origin, **replay)
-    sink = PipeSink(config, fifo, journal, shape)
-    try:
+        range_ = {"committed": announcement.committed, "writing": announcement.writing}
+        log.info("resumed", **facts, origin=origin, **{name: brief(json.dumps(at)) for name, at in range_.items()})
+    with closing(PipeSink(config, fifo, journal, shape)) as sink, closing(source):
         run(source, sink, announcement, config.batch, log)
-    finally:
-        source.close()
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

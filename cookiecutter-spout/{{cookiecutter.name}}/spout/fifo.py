@@ -38,8 +38,9 @@ class Fifo:
         self._stalled = stalled
         self._room = select.poll()
         self._room.register(self._fd, select.POLLOUT)
-        with contextlib.suppress(OSError):  # not allowed beyond /proc/sys/fs/pipe-user-pages-soft: then 64 KiB do
-            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BUFFER)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # beyond /proc/sys/fs/pipe-user-pages-soft: then 64 KiB must do
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BUFFER)
 
     def discard(self) -> int:
         """Throw away what is in the FIFO, and say how many bytes: the leftovers of a process that died.

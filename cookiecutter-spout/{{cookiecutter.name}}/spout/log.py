@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TextIO
 
-_CREDENTIAL = re.compile(r"SECRET|TOKEN|PASS|PW|KEY|CRED|AUTH|AMAZON|GOOGLE|MICROSOFT|MINIO", re.IGNORECASE)
+_CREDENTIAL = re.compile(
+    r"SECRET|TOKEN|PASS|_PWD?$|KEY|CRED|AUTH|SIGNATURE|AMAZON|GOOGLE|MICROSOFT|MINIO", re.IGNORECASE
+)
 
 
 def credentials(environ: Mapping[str, str]) -> list[str]:
@@ -34,7 +36,7 @@ class Log:
         self, stream: TextIO | None, hidden: Iterable[str] = (), clock: Callable[[], float] = time.time
     ) -> None:
         self._stream = stream
-        self._hidden = [_inside_json(value) for value in hidden]
+        self._hidden = tuple(hidden)
         self._clock = clock
 
     def info(self, event: str, **facts: object) -> None:
@@ -52,9 +54,8 @@ class Log:
     def _line(self, level: str, event: str, facts: Mapping[str, object]) -> None:
         now = datetime.fromtimestamp(self._clock(), timezone.utc)
         stamp = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z"
-        line = json.dumps({"time": stamp, "level": level, "event": event, **facts}, default=str)
-        for value in self._hidden:
-            line = line.replace(value, "***")
+        shown = {name: self._blotted(fact) for name, fact in facts.items()}
+        line = json.dumps({"time": stamp, "level": level, "event": event, **shown})
         if self._stream is not None:
             try:
                 self._stream.write(line + "\n")
@@ -62,7 +63,10 @@ class Log:
             except OSError:
                 self._stream = None
 
-
-def _inside_json(value: str) -> str:
-    """``value`` as it looks inside a JSON string."""
-    return json.dumps(value)[1:-1]
+    def _blotted(self, fact: object) -> object:
+        if isinstance(fact, list):
+            return [self._blotted(item) for item in fact]
+        if isinstance(fact, str):
+            for value in self._hidden:
+                fact = fact.replace(value, "***")
+        return fact

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from spout.config import Limits
+from spout.fatal import brief
 from spout.log import Log
 from spout.marker import Announcement
 from spout.records import Batch, Limit, Position, Record, Sink, Source
@@ -72,6 +73,6 @@ def _write(sink: Sink, source: Source, batch: Batch, log: Log, clock: Callable[[
         records=len(batch.records),
         bytes=sum(len(record.data) for record in batch.records),
         seconds=round(clock() - began, 6),
-        first=batch.records[0].name,
-        last=batch.records[-1].name,
+        first=brief(batch.records[0].name),
+        last=brief(batch.records[-1].name),
     )

@@ -72,10 +72,13 @@ class Reconnecting:
             self._attempt(lambda: self._source.ack(position))
 
     def close(self) -> None:
-        """Close the wrapped source."""
+        """Close the wrapped source, as well as it lets itself be closed."""
         if self._is_open:
             self._is_open = False
-            self._source.close()
+            try:
+                self._source.close()
+            except Exception as error:  # noqa: BLE001 (a driver may raise anything)
+                self._log.warning("source_close_failed", **_facts(error))
 
     def _connect(self) -> None:
         self._is_open = True
@@ -93,10 +96,11 @@ class Reconnecting:
 
     def _lose(self, error: Exception) -> None:
         delay = self._delay * random.uniform(0.5, 1.0)
-        self._log.warning("source_lost", error=type(error).__name__, detail=brief(error, 400), retry_in=round(delay, 3))
         self._delay = min(2 * self._delay, LONGEST_DELAY)
-        try:
-            self.close()
-        except Exception as second:  # noqa: BLE001 (it is broken already)
-            self._log.warning("source_close_failed", error=type(second).__name__, detail=brief(second, 400))
         self._retry_at = self._clock() + delay
+        self._log.warning("source_lost", **_facts(error), retry_in=round(delay, 3))
+        self.close()
+
+
+def _facts(error: Exception) -> dict[str, str]:
+    return {"error": type(error).__name__, "detail": brief(error, 400)}

@@ -68,13 +68,17 @@ class Source(Protocol):
         """Connect, so that the next read starts right after ``position``; all up to it is committed for good."""
 
     def read(self, limit: Limit, timeout: float) -> list[Record]:
-        """The next records; [] when none came within about ``timeout`` seconds."""
+        """The next records; [] when none came within about ``timeout`` seconds.
+
+        A replay (``limit.until``) gives the very same records as before and stops at that position, or raises
+        :class:`~spout.fatal.FatalError` where the outside does not have them any more.
+        """
 
     def ack(self, position: Position) -> None:
         """All up to ``position`` is committed: the outside may forget it."""
 
     def close(self) -> None:
-        """Let go of everything; ``open`` may follow."""
+        """Let go of everything, also after an ``open`` that failed; another ``open`` may follow."""
 
 
 class Sink(Protocol):
