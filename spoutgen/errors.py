@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "SG504": "the pipeline belongs to another project folder",
     "SG505": "a secret is missing on this machine",
     "SG506": "the local worker cannot start the spout",
+    "SG507": "the local cluster refused the request, as Pachyderm would",
     # 9xx: the command line
     "SG901": "the command line is wrong",
 }
