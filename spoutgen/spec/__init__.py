@@ -1,0 +1,6 @@
+"""YAML text -> Document (data and places) -> checked, frozen Spec."""
+
+from spoutgen.spec.load import LoadedSpec, find, load, load_text
+from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
+
+__all__ = ["Batch", "LoadedSpec", "Marker", "Output", "Secret", "Source", "Spec", "find", "load", "load_text"]

@@ -1,0 +1,153 @@
+"""Passwords, tokens and keys that stand in a spec: finding them, and never showing them.
+
+A value counts as a credential by the name of its key (`DB_PASSWORD`, `apiKey`) or by its own shape (an AWS key, a private key, a URL with
+a password). Findings about it name the key, never the value; and since a finding shows the line that it is about, lines are
+masked before anybody sees them, even of a text that cannot be parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from spoutgen.errors import Diagnostic, Place
+from spoutgen.spec.document import Document, Node, Path
+
+MASK = "***"
+
+_WORDS = frozenset(
+    "password passwd passphrase secret token credential credentials apikey accesskey secretkey privatekey".split()
+)
+_WORDS_AFTER_ANOTHER = frozenset({"pwd", "pass"})
+_PAIRS = frozenset(
+    (first, "key") for first in ("api", "access", "secret", "private", "auth", "account", "encryption", "signing")
+)
+# A name that ends so tells where a credential is, or something about it.
+_HARMLESS_ENDINGS = frozenset(
+    "file path dir name url uri endpoint type id ttl expiry timeout length count mount enabled header".split()
+)
+_HARMLESS_VALUES = frozenset(("", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"))
+
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
+    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
+    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
+    ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,}")),
+    ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
+    ("a URL with a password", re.compile(r"(?<=://)[^/\s:@\"']{0,256}:[^/\s@\"']{1,256}(?=@)")),
+    ("a connection string with a password", re.compile(r"(?i)\b(?:password|pwd|accountkey)\s*=\s*[^\s;&\"']+")),
+)
+_SETTING = re.compile(r"([A-Za-z0-9_.-]+)[\"']?[ \t]*[:=][ \t]*(?=\S)")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def is_credential_name(name: str) -> bool:
+    """Whether a key's name says that its value is a credential."""
+    parts = [part.lower() for part in _PARTS.findall(name)]
+    if not parts or parts[-1] in _HARMLESS_ENDINGS:
+        return False
+    if any(part in _WORDS for part in parts) or any(part in _WORDS_AFTER_ANOTHER for part in parts[1:]):
+        return True
+    return any(pair in _PAIRS for pair in zip(parts, parts[1:], strict=False))
+
+
+def shape(text: str) -> str | None:
+    """What kind of credential a text is or holds, by its form alone."""
+    return next((kind for kind, pattern in _SHAPES if pattern.search(text)), None)
+
+
+def check(document: Document) -> Iterator[tuple[Path, Diagnostic]]:
+    """A finding for each credential that stands in the document, with its path."""
+    for path, value in _leaves(document.data):
+        kind = _kind(path, value)
+        if kind:
+            name = ".".join(map(str, path))
+            variable = path[-1] if path[0] == "env" else "VARIABLE"
+            hint = f"keep it in a Kubernetes secret and write secrets: [{{name: SECRET, key: KEY, env: {variable}}}]"
+            yield path, document.at_value(path, "SG306", f"`{name}` {kind}", hint)
+
+
+def _kind(path: Path, value: str | int | float) -> str | None:
+    found = shape(value) if isinstance(value, str) else None
+    if found:
+        return f"holds {found}"
+    key = path[-1]
+    if path[0] not in ("env", "source", "pipeline") or not isinstance(key, str) or not is_credential_name(key):
+        return None
+    return None if str(value).strip().lower() in _HARMLESS_VALUES else "is a credential by its name"
+
+
+def _leaves(data: Any) -> Iterator[tuple[Path, str | int | float]]:
+    """Every text and number with its path, in order, without recursion."""
+    stack: list[tuple[Path, Any]] = [((), data)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend(reversed([((*path, key), item) for key, item in value.items()]))
+        elif isinstance(value, list):
+            stack.extend(reversed([((*path, index), item) for index, item in enumerate(value)]))
+        elif path and isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield path, value
+
+
+def masked(findings: Iterable[Diagnostic], secrets: Iterable[Node] = ()) -> list[Diagnostic]:
+    """The same findings without any credential in the lines that they show; ``secrets`` are the values that check found."""
+    known: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for node in secrets:
+        for place in node.text.places(node.start, node.end):
+            start = place.column - 1
+            known.setdefault((place.file, place.line), []).append((start, start + place.width))
+    return [
+        replace(finding, place=_masked(finding.place, known.get((finding.place.file, finding.place.line), [])))
+        if finding.place
+        else finding
+        for finding in findings
+    ]
+
+
+def _masked(place: Place, known: list[tuple[int, int]]) -> Place:
+    """The place with every credential of its line replaced; without its line, where the caret would not fit any more."""
+    line = place.text
+    if line is None:
+        return place
+    spans = _joined([*known, *_spans(line)])
+    if not spans:
+        return place
+    caret = place.column - 1
+    if any(start < caret for start, _ in spans):
+        return replace(place, text=None, width=min(place.width, len(MASK)))
+    width = place.width
+    text, last = "", 0
+    for start, end in spans:
+        text += line[last:start] + MASK
+        last = end
+        if start < caret + place.width:
+            width = max(1, start - caret + len(MASK))
+    return replace(place, text=text + line[last:], width=width)
+
+
+def _spans(line: str) -> Iterator[tuple[int, int]]:
+    """Where credentials stand in a line, seen without parsing: after a telling key, to the end of the line; or by shape."""
+    for found in _SETTING.finditer(line):
+        if is_credential_name(found[1].rsplit(".", 1)[-1]) and line[found.end()] not in "{[|>&*!#":
+            yield found.end(), len(line.rstrip())
+            break
+    for _, pattern in _SHAPES:
+        for found in pattern.finditer(line):
+            yield found.span()
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, overlapping ones as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,160 @@
+"""A file or a text -> LoadedSpec: the one way from YAML to a checked Spec."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spoutgen.errors import Diagnostic, Place, ProjectError, SpecError
+from spoutgen.spec import credentials, rules, schema, violations
+from spoutgen.spec.document import HAS_LIBYAML, MOST_BYTES, Document, Node, decode, parse, too_large
+from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
+from spoutgen.spec.overrides import overridden
+from spoutgen.spec.units import UNITS, kubernetes_quantity, parse_duration, parse_size
+
+FILE_NAME = "spout.yaml"
+BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A checked spec, the text that it was read from, and what is allowed but doubtful."""
+
+    spec: Spec
+    text: str
+    path: Path
+    warnings: tuple[Diagnostic, ...]
+
+
+def find(path: Path) -> Path:
+    """The spec that a path stands for: itself, or the ``spout.yaml`` of a folder."""
+    if not path.is_dir():
+        return path
+    spec = path / FILE_NAME
+    if spec.exists():
+        return spec
+    others = sorted(other.name for other in path.glob("*.y*ml"))
+    like = next((name for name in others if name.lower().startswith("spout.")), None)
+    hint = f"did you mean {path / like}? a project's spec is {FILE_NAME}" if like else "`spoutgen new NAME` makes a project"
+    raise ProjectError(Diagnostic("SG401", f"the folder {path} has no {FILE_NAME}", None, hint))
+
+
+def load(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> LoadedSpec:
+    """Read and check the spec at ``path`` (a folder stands for its spec); raises SpecError with every finding."""
+    file = find(path)
+    return _load(read(file), file, str(file), overrides, HAS_LIBYAML)
+
+
+def load_text(text: str | bytes, file: str, overrides: Sequence[tuple[str, str]] = ()) -> LoadedSpec:
+    """Check a text that was read from ``file``; raises SpecError with every finding."""
+    whole = decode(text, file) if isinstance(text, bytes) else text
+    return _load(whole, Path(file), file, overrides, HAS_LIBYAML)
+
+
+def read(file: Path) -> str:
+    """The text of a spec, byte order mark included; raises SpecError where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            # A huge file costs nothing but its size; a pipe has none, and is read up to the limit.
+            if stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
+                raise SpecError(too_large(str(file), status.st_size))
+            raw = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise SpecError(_unreadable(file, error)) from error
+    return decode(raw, str(file))
+
+
+def _unreadable(file: Path, error: OSError) -> Diagnostic:
+    hint = None
+    if error.errno == errno.ENOENT:
+        hint = "`spoutgen new NAME` makes a project with a spec"
+        if file.parent.is_dir():
+            near = violations.near(file.name, (other.name for other in file.parent.glob("*.y*ml")))
+            hint = f"did you mean {file.with_name(near)}?" if near else hint
+    return Diagnostic("SG101", f"{error.strerror or error}", Place(str(file)), hint)
+
+
+def _load(
+    text: str, path: Path, file: str, overrides: Sequence[tuple[str, str]], libyaml: bool
+) -> LoadedSpec:
+    document: Document | None = None
+    secrets: list[Node] = []
+    try:
+        document = overridden(parse(text.removeprefix(BYTE_ORDER_MARK), file, libyaml=libyaml), overrides)
+        findings = list(document.findings)
+        spoilt = set(document.spoilt)
+        for place, finding in credentials.check(document):
+            secrets.append(document.nearest(place))
+            if place not in spoilt:
+                spoilt.add(place)
+                findings.append(finding)
+        wrong = list(violations.check(document, spoilt))
+        findings += (finding for _, finding in wrong)
+        spoilt.update(place for place, _ in wrong)
+        filled = schema.with_defaults(document.data)
+        findings += rules.check(document, filled, spoilt)
+    except SpecError as error:
+        raise SpecError(*in_order(credentials.masked(error.diagnostics, secrets))) from error.__cause__
+    findings = in_order(credentials.masked(findings, secrets))
+    if any(finding.severity == "error" for finding in findings):
+        raise SpecError(*findings)
+    return LoadedSpec(_spec(filled), text, path, tuple(findings))
+
+
+def in_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Findings as the file has them, line by line; those of the command line after it."""
+
+    def key(finding: Diagnostic) -> tuple[bool, int, int]:
+        place = finding.place
+        return (place is None or place.file.startswith("--set"), place.line if place else 0, place.column if place else 0)
+
+    return sorted(findings, key=key)
+
+
+def _spec(filled: dict[str, Any]) -> Spec:
+    """The Spec of data that has passed every check."""
+    marker, output, batch = filled["marker"], filled["output"], filled["batch"]
+    return Spec(
+        name=filled["name"],
+        description=filled.get("description"),
+        pachyderm=int(filled["pachyderm"]),
+        project=filled.get("project"),
+        image=filled["image"],
+        source=_source(filled["source"]),
+        marker=_marker(marker),
+        output=Output(output["path"], output["format"], output["overwrite"]),
+        batch=Batch(int(batch["records"]), parse_size(batch["bytes"]), parse_duration(batch["wait"])),
+        env=filled.get("env", {}),
+        secrets=tuple(
+            Secret(secret["name"], secret.get("key"), secret.get("env"), secret.get("mount"))
+            for secret in filled.get("secrets", ())
+        ),
+        resources={kind: _resources(values) for kind, values in filled.get("resources", {}).items()},
+        pipeline=filled.get("pipeline", {}),
+    )
+
+
+def _source(filled: dict[str, Any]) -> Source:
+    named = schema.source_schema(filled["type"])["properties"]
+    options = {
+        key: UNITS[named[key]["x-unit"]](value) if "x-unit" in named[key] else value
+        for key, value in filled.items()
+        if key != "type"
+    }
+    return Source(filled["type"], options)
+
+
+def _marker(value: str | dict[str, str]) -> Marker:
+    if isinstance(value, str):
+        return Marker(value, False)
+    return Marker(value["prefix"], True) if "prefix" in value else Marker(value["name"], False)
+
+
+def _resources(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: kubernetes_quantity(value) if isinstance(value, str) else value for key, value in values.items()}

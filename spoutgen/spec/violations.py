@@ -1,0 +1,266 @@
+"""What the schema says against a document -> findings in plain English, one for each mistake, each at its place.
+
+jsonschema tells which rule failed and where; its own messages are for programmers. Ours are made of the schema's annotations (see
+:mod:`spoutgen.spec.schema`). One mistake can break several rules: a misspelt key is unknown and leaves another one missing, a number where a
+word is wanted has the wrong type and is not in the list. Each is told once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from spoutgen.errors import Diagnostic
+from spoutgen.resources import schemas_dir
+from spoutgen.spec import schema
+from spoutgen.spec.document import Document, Path
+from spoutgen.spec.units import UNITS, UnitError, format_duration, format_size
+
+_SHOWN = 40
+
+
+def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diagnostic]]:
+    """A finding with its path for each mistake that the schema sees, but none about the ``spoilt`` paths."""
+    complaints: dict[Path, _Complaint] = {}
+    for error in schema.errors(document.data):
+        for complaint in _complaints(error):
+            known = complaints.get(complaint.path)
+            if known is None or complaint.rank < known.rank:
+                complaints[complaint.path] = complaint
+    unknown = {path[:-1] for path, complaint in complaints.items() if complaint.rule == "unknown"}
+    return [
+        (path, _diagnostic(document, complaint))
+        for path, complaint in complaints.items()
+        if path not in spoilt and not (complaint.rule in ("minProperties", "maxProperties") and path in unknown)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """One broken rule. ``rule`` is unknown, missing, key, or a keyword of JSON Schema; ``schema`` is where it stands."""
+
+    path: Path
+    rule: str
+    schema: schema.Schema
+    value: Any = None
+    meant: str | None = None
+
+    @property
+    def rank(self) -> int:
+        """The lower, the nearer to the mistake itself."""
+        return {"unknown": 0, "type": 0, "missing": 2}.get(self.rule, 1)
+
+
+def _complaints(error: Any) -> Iterable[_Complaint]:
+    path: Path = tuple(error.absolute_path)
+    value, broken = error.instance, error.schema
+    if error.validator == "required":
+        # jsonschema gives one error for each missing key, but tells its name only in the message.
+        for key in broken["required"]:
+            if key not in value:
+                yield _missing(path, key, value)
+    elif error.validator == "additionalProperties":
+        for key in value:
+            if key not in broken["properties"]:
+                yield _Complaint((*path, key), "unknown", broken, None, near(key, broken["properties"], value))
+    elif "propertyNames" in error.absolute_schema_path:
+        yield _Complaint((*path, value), "key", broken, value)
+    else:
+        yield _Complaint(path, error.validator, broken, value)
+
+
+def _missing(path: Path, key: str, siblings: Mapping[str, Any]) -> _Complaint:
+    """The complaint about a missing key, or about the key that was meant to be it."""
+    parent = schema.at(path, siblings.get("type")) or {}
+    named = schema.properties(parent, siblings.get("type"))
+    for sibling in siblings:
+        if sibling not in named and near(sibling, (key,)) == key:
+            return _Complaint((*path, sibling), "unknown", parent, None, key)
+    return _Complaint((*path, key), "missing", named.get(key, {}))
+
+
+def near(word: str, known: Iterable[str], present: Collection[str] = ()) -> str | None:
+    """The known word that was probably meant, first of all one that is not there yet."""
+    by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
+    wanted = re.sub("[_-]", "", word).lower()
+    absent = [folded for folded, name in by_fold.items() if name not in present]
+    close = difflib.get_close_matches(wanted, absent, 1, 0.6) or difflib.get_close_matches(wanted, by_fold, 1, 0.75)
+    return by_fold[close[0]] if close else None
+
+
+# Words
+
+
+def _diagnostic(document: Document, complaint: _Complaint) -> Diagnostic:
+    name = dotted(complaint.path)
+    match complaint.rule:
+        case "unknown":
+            return document.at_key(complaint.path, "SG201", f"unknown key `{name}`", _unknown_hint(complaint))
+        case "missing":
+            hint = _missing_hint(complaint)
+            return document.at_key(complaint.path[:-1], "SG202", f"`{name}` is missing", hint)
+        case "key":
+            code, message, hint = _wrong(document, complaint, f"the key `{name}`")
+            return document.at_key(complaint.path, code, message, hint)
+        case "minProperties":
+            message = f"`{name}` must be {complaint.schema['x-expects']}"
+            return document.at_value(complaint.path, "SG202", message)
+        case "type":
+            message = f"`{name}` must be {_expects(complaint.schema)}, not {described(complaint.value)}"
+            return document.at_value(complaint.path, "SG203", message, _type_hint(document, complaint))
+        case "not":
+            message = f"`{name}` {complaint.schema['x-message']}"
+            return document.at_key(complaint.path, "SG204", message, complaint.schema.get("x-hint"))
+        case _:
+            return document.at_value(complaint.path, *_wrong(document, complaint, f"`{name}`"))
+
+
+def dotted(path: Path) -> str:
+    """A path as messages show it: ``source.interval``, ``secrets[0].name``."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return _cut(text.removeprefix("."), 80) or "the spec"
+
+
+def described(value: Any) -> str:
+    """A value in a message: short, and never more than one line."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return json.dumps(_cut(value, _SHOWN), ensure_ascii=False) if value else "empty text"
+    if isinstance(value, list):
+        return "a list"
+    return "a mapping" if isinstance(value, dict) else f"the number {_cut(str(value), _SHOWN)}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _expects(broken: schema.Schema) -> str:
+    expects: str = broken.get("x-expects", "something else")
+    return expects
+
+
+def _wrong(document: Document, complaint: _Complaint, name: str) -> tuple[str, str, str | None]:
+    """Code, message and hint about a value of the right type that is not allowed."""
+    broken, value = complaint.schema, complaint.value
+    code = broken.get("x-code", "SG204")
+    message = f"{name} must be {_expects(broken)}, not {described(value)}"
+    if isinstance(value, str) and "x-unit" in broken:
+        return code, message, _unit_hint(broken, value)
+    if isinstance(value, str) and "x-characters" in broken:
+        wrong = [char for char in dict.fromkeys(value) if not re.fullmatch(broken["x-characters"], char)]
+        if wrong:
+            listed = " ".join("a space" if char == " " else json.dumps(char) for char in wrong[:8])
+            return code, message, f"not allowed in it: {listed}"
+    if "enum" in broken:
+        meant = near(value, filter(_is_text, broken["enum"])) if isinstance(value, str) else None
+        if meant:
+            return code, message, f"did you mean `{meant}`?"
+    return code, message, broken.get("x-hint")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _unit_hint(broken: schema.Schema, value: str) -> str | None:
+    parse = UNITS[broken["x-unit"]]
+    try:
+        number = parse(value)
+    except UnitError as error:
+        return error.hint
+    return "it must be more than nothing" if number == 0 else f"at most {broken['x-maximum']}"
+
+
+def _type_hint(document: Document, complaint: _Complaint) -> str | None:
+    """What to write instead of a value of the wrong type."""
+    broken, value = complaint.schema, complaint.value
+    types = broken["type"] if isinstance(broken["type"], list) else [broken["type"]]
+    node = document.nodes.get(complaint.path)
+    written = node.text.text[node.start : node.end] if node and node.kind == "scalar" else None
+    if value is None:
+        return _empty_hint(document, complaint, "string" in types)
+    if "string" in types and isinstance(value, bool | int | float) and written is not None:
+        if broken.get("x-unit") and not isinstance(value, bool):
+            return f"write {format_duration(value) if broken['x-unit'] == 'duration' else format_size(int(value))}"
+        return f'write "{written}"'
+    if isinstance(value, str) and {"integer", "number", "boolean"} & set(types):
+        return _number_hint(value, types)
+    if "array" in types and isinstance(value, dict):
+        return "begin each item with `- `"
+    return None
+
+
+def _empty_hint(document: Document, complaint: _Complaint, wants_text: bool) -> str | None:
+    node = document.nodes.get(complaint.path)
+    if node is None or not wants_text:
+        return "write a value, or remove the key"
+    if node.end > node.start:
+        return f'write "{node.text.text[node.start : node.end]}" for the text'
+    line_end = node.text.text[node.end :].split("\n", 1)[0]
+    if line_end.lstrip().startswith("#"):
+        return f'everything after # is a comment; put the value in quotes: "{line_end.strip()[:20]}"'
+    return "write a value, or remove the key"
+
+
+def _number_hint(value: str, types: list[str]) -> str | None:
+    text = value.strip()
+    if "boolean" in types:
+        return f"remove the quotes: {text.lower()}" if text.lower() in ("true", "false") else None
+    if re.fullmatch(r"[0-9]{1,15}", text):
+        return f"remove the quotes: {text}"
+    if "number" in types and (milli := re.fullmatch(r"([0-9]{1,9})m", text)):
+        return f"write {int(milli[1]) / 1000:g}"
+    return None
+
+
+def _missing_hint(complaint: _Complaint) -> str | None:
+    key, examples = complaint.path[-1], complaint.schema.get("examples")
+    if not examples:
+        return f"add `{key}: ...`"
+    example = examples[0]
+    text = json.dumps(example, ensure_ascii=False)
+    plain = isinstance(example, str) and re.fullmatch(r"[a-zA-Z][\w.:/-]*", example)
+    return f"add `{key}: {example if plain else text}`"
+
+
+def _unknown_hint(complaint: _Complaint) -> str | None:
+    key = str(complaint.path[-1])
+    if complaint.meant:
+        return f"did you mean `{complaint.meant}`?"
+    if key == "<<":
+        return "merge keys are not part of YAML 1.2; write the keys out"
+    elsewhere = [parent for parent in _homes().get(key, ()) if parent != ".".join(map(str, complaint.path[:-1]))]
+    if elsewhere:
+        return f"`{key}` belongs under `{elsewhere[0]}:`"
+    if len(complaint.path) == 1 and re.sub("([A-Z])", r"_\1", key).lower() in _pipeline_fields():
+        return "fields of the pipeline specification go under `pipeline:`"
+    known = sorted(schema.properties(complaint.schema))
+    return f"the keys here are {', '.join(known)}" if known else None
+
+
+@cache
+def _homes() -> dict[str, list[str]]:
+    """For each key below the top, the mappings in which it is known: interval -> [source]."""
+    homes: dict[str, list[str]] = {}
+    for parent in ("source", "marker", "output", "batch", "resources", "resources.requests"):
+        path = tuple(parent.split("."))
+        for source_type in schema.source_types():
+            for key in schema.properties(schema.at(path, source_type) or {}, source_type):
+                if parent not in homes.setdefault(key, []):
+                    homes[key].append(parent)
+    return homes
+
+
+@cache
+def _pipeline_fields() -> frozenset[str]:
+    """The top-level fields of a Pachyderm 1.x pipeline specification."""
+    return frozenset(json.loads((schemas_dir() / "pipeline-1.json").read_text("utf-8"))["properties"])
