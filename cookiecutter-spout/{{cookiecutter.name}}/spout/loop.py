@@ -27,16 +27,21 @@ def run(
     position = announcement.committed if announcement else None
     source.open(position)
     if announcement and announcement.writing is not None:
-        batch = read_again(source, position, announcement.writing, limits)
-        _write(sink, source, batch, log, clock)
-        position = batch.end
+        position = _write(read_again(source, position, announcement.writing, limits), source, sink, log, clock)
     while True:
-        next_batch = read_batch(source, position, limits, clock)
-        if next_batch:
-            _write(sink, source, next_batch, log, clock)
-            position = next_batch.end
-        elif source.needs_ack:
-            sink.flush(source.ack)
+        position = _advance(position, source, sink, limits, log, clock)
+
+
+def _advance(
+    position: Position | None, source: Source, sink: Sink, limits: Limits, log: Log, clock: Callable[[], float]
+) -> Position | None:
+    """One batch further. A function of its own, so that the batch is out of memory before the next one is read."""
+    batch = read_batch(source, position, limits, clock)
+    if batch:
+        return _write(batch, source, sink, log, clock)
+    if source.needs_ack:
+        sink.flush(source.ack)
+    return position
 
 
 def read_batch(source: Source, start: Position | None, limits: Limits, clock: Callable[[], float]) -> Batch | None:
@@ -65,7 +70,7 @@ def read_again(source: Source, start: Position | None, until: Position, limits: 
     return Batch(start, until, records)
 
 
-def _write(sink: Sink, source: Source, batch: Batch, log: Log, clock: Callable[[], float]) -> None:
+def _write(batch: Batch, source: Source, sink: Sink, log: Log, clock: Callable[[], float]) -> Position:
     began = clock()
     sink.write(batch, source.ack)
     log.info(
@@ -76,3 +81,4 @@ def _write(sink: Sink, source: Source, batch: Batch, log: Log, clock: Callable[[
         first=brief(batch.records[0].name),
         last=brief(batch.records[-1].name),
     )
+    return batch.end
