@@ -1,0 +1,36 @@
+"""How long the worker waits before it tries again (v1.13.4:src/server/pkg/backoff/exponential.go:64)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """``initial`` seconds, growing by half each time up to ``cap``, each wait off by up to ``jitter`` of itself."""
+
+    initial: float
+    cap: float
+    jitter: float = 0.5
+    factor: float = 1.5
+
+    def waits(self) -> Iterator[float]:
+        """The waits, without end. Upstream draws them at random too, so no two runs are alike."""
+        interval = self.initial
+        while True:
+            yield interval * random.uniform(1 - self.jitter, 1 + self.jitter)
+            interval = min(interval * self.factor, self.cap)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoffs:
+    """The three places where the worker waits. None is reset by success, only by a new run of what it guards."""
+
+    # The user code ended (v1.13.4:src/server/worker/pipeline/common.go:53).
+    user_code: Backoff = Backoff(0.5, 15)
+    # A tar could not be committed (common.go:274); counted anew for each tar.
+    commit: Backoff = Backoff(0.5, 15)
+    # The whole spout failed (v1.13.4:src/server/worker/worker.go:151).
+    spout: Backoff = Backoff(10, 15)

@@ -1,0 +1,92 @@
+"""pipeline.json as the worker reads it: what runs, with which marker, where its output goes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spoutgen.errors import Diagnostic, Place, ProjectError
+
+# v1.13.4:src/server/pps/server/api_server.go checks the same; here it also keeps the name inside its folder.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A secret that the user code is given: as the variable ``env_var``, or as files at ``mount_path``."""
+
+    name: str
+    env_var: str | None
+    mount_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoutSpec:
+    """The part of a pipeline spec that the worker acts on; ``document`` is the whole of it."""
+
+    name: str
+    description: str
+    cmd: tuple[str, ...]
+    stdin: tuple[str, ...]
+    env: Mapping[str, str]
+    secrets: tuple[SecretRef, ...]
+    accepted_statuses: frozenset[int]
+    working_dir: str
+    marker: str
+    is_overwrite: bool
+    output_branch: str
+    document: Mapping[str, Any]
+
+
+def read_spec(file: Path) -> SpoutSpec:
+    """Read a project's pipeline.json. Raises ProjectError SG506 if it is not a spout's."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _wrong(file, f"it cannot be read: {error}") from error
+    try:
+        return parse(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _wrong(file, f"it is not the pipeline spec of a spout: {error}") from error
+
+
+def parse(document: Mapping[str, Any]) -> SpoutSpec:
+    """A pipeline spec's plain data as the worker sees it. Raises ValueError, KeyError or TypeError where it is none."""
+    fields = _snake_case(document)
+    transform, spout = _snake_case(fields["transform"]), _snake_case(fields["spout"])
+    name = fields["pipeline"]["name"]
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ValueError(f"{name!r} is no name for a pipeline")
+    cmd = tuple(transform.get("cmd", ()))
+    if not cmd:
+        # v1.13.4:src/server/worker/driver/driver.go:734
+        raise ValueError("no command specified (transform.cmd)")
+    secrets = (_snake_case(secret) for secret in transform.get("secrets", ()))
+    return SpoutSpec(
+        name=name,
+        description=fields.get("description", ""),
+        cmd=cmd,
+        stdin=tuple(transform.get("stdin", ())),
+        env=dict(transform.get("env", {})),
+        secrets=tuple(SecretRef(s["name"], s.get("env_var"), s.get("mount_path")) for s in secrets),
+        accepted_statuses=frozenset(int(status) for status in transform.get("accept_return_code", ())),
+        working_dir=transform.get("working_dir", ""),
+        marker=spout.get("marker", ""),
+        is_overwrite=bool(spout.get("overwrite", False)),
+        output_branch=fields.get("output_branch") or "master",
+        document=document,
+    )
+
+
+def _snake_case(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields under their snake_case names; pachd reads camelCase as well."""
+    return {re.sub(r"(?<=[a-z0-9])[A-Z]", lambda m: f"_{m[0].lower()}", key): value for key, value in fields.items()}
+
+
+def _wrong(file: Path, message: str) -> ProjectError:
+    hint = "run `spoutgen update` in the project, or take the file from version control"
+    return ProjectError(Diagnostic("SG506", f"the spout cannot be started: {message}", Place(str(file)), hint))
