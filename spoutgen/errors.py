@@ -62,6 +62,10 @@ class ProjectError(SpoutgenError):
     """The project folder is not as it should be: tidy it."""
 
 
+class ConflictError(ProjectError):
+    """Two edits met in one place: resolve the conflict, or undo the update."""
+
+
 class UsageError(SpoutgenError):
     """The command line is wrong."""
 
@@ -103,12 +107,13 @@ CODES: dict[str, str] = {
     "SG310": "a setting gives up a guarantee",
     # 4xx: the project folder
     "SG401": "the folder is not empty or not a project",
-    "SG402": "a managed file was edited by hand",
     "SG403": "the project is out of step with its spec",
     "SG404": "the project was made by a newer spoutgen",
     "SG405": "the lock file cannot be read",
     "SG406": "the template is not usable",
     "SG407": "the project cannot be written",
+    "SG408": "a file holds conflict marks",
+    "SG409": "something is in the way of an update",
     # 5xx: the local cluster
     "SG501": "the pipeline is already running here",
     "SG502": "no such pipeline, repo, branch, commit or file",

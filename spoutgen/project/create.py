@@ -10,7 +10,7 @@ from pathlib import Path
 from spoutgen.errors import Diagnostic, MachineError, Place, ProjectError
 from spoutgen.project.lock import BASE, LOCK, SPEC, as_entry
 from spoutgen.project.render import Rendered
-from spoutgen.project.tree import Entry, write_tree
+from spoutgen.project.tree import Entry, sync_folder, write_tree
 
 
 def project_files(rendered: Rendered) -> dict[str, Entry]:
@@ -69,8 +69,4 @@ def _put_in_place(staging: Path, target: Path) -> None:
             file.rename(target / file.name)
     else:
         staging.rename(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(target.parent)

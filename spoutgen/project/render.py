@@ -19,7 +19,7 @@ from spoutgen.project.lock import FOLDER, SPEC, Lock, spec_digest
 from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, read_tree, tree_digest
 from spoutgen.resources import template_dir
 from spoutgen.spec import LoadedSpec
-from spoutgen.spec.schema import bundle, requirements
+from spoutgen.spec.schema import bundle, source_schema
 
 # Written once, then the user's.
 SEEDS = frozenset({SPEC, "README.md", "source.py"})
@@ -51,7 +51,7 @@ def render(loaded: LoadedSpec) -> Rendered:
         "marker": loaded.spec.marker.name,
         "_spout_yaml": loaded.text,
         "_pipeline_json": pipeline_json(loaded.spec),
-        "_requirements": requirements(loaded.spec.source.type),
+        "_requirements": source_schema(loaded.spec.source.type)["x-spoutgen"]["requirements"],
     }
     with tempfile.TemporaryDirectory(prefix="spoutgen-") as scratch:
         # pip byte-compiles the template of an installed wheel, and cookiecutter would copy the __pycache__ folders

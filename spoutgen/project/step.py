@@ -6,8 +6,8 @@ from pathlib import Path
 
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
+from spoutgen.project.apply import read_orders
 from spoutgen.project.lock import BASE, SPEC, read_lock, spec_digest
-from spoutgen.project.update import STAGED
 from spoutgen.spec import load
 
 PIPELINE = "pipeline.json"
@@ -19,7 +19,10 @@ def check_in_step(folder: Path) -> None:
     A changed comment is no edit: every setting reaches the project through pipeline.json, so that file is compared.
     """
     lock = read_lock(folder)
-    if (folder / STAGED).is_dir():
+    orders = read_orders(folder)
+    if orders is not None and orders.conflicts and orders.state == "conflicts":
+        raise ProjectError(_out_of_step(folder, "the last update left conflicts", "resolve them, then end it"))
+    if orders is not None:
         raise ProjectError(_out_of_step(folder, "an update was interrupted", "finish it"))
     spec = folder / SPEC
     if spec.is_file() and spec_digest(spec.read_bytes()) == lock.spec:

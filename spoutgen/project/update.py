@@ -1,71 +1,67 @@
-"""Carry an edit of the spec, or a newer template, into a project: decide first, then write all of it.
+"""Carry an edit of the spec, or a newer template, into a project, and lose no edit of the user's.
 
-An update is staged whole in ``.spoutgen/update/`` before the first file of the project changes; once that folder has
-its name, the update will be finished, if need be by the next `spoutgen update`. The lock is written last.
+Three trees meet: base (what we generated last), yours (what is there), new (what we would generate now). Each managed file is decided on
+by itself (:mod:`spoutgen.project.merge`), then all of it is written or nothing (:mod:`spoutgen.project.apply`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spoutgen import __version__
-from spoutgen.errors import Diagnostic, MachineError, Place, ProjectError
+from spoutgen.errors import ConflictError, Diagnostic, MachineError, Place, ProjectError
+from spoutgen.project import apply
 from spoutgen.project.create import project_files
-from spoutgen.project.lock import BASE, FOLDER, LOCK, SPEC, read_base, read_lock, spec_digest
+from spoutgen.project.lock import BASE, LOCK, SPEC, read_base, read_lock, spec_digest
 from spoutgen.project.merge import Decision, merge
 from spoutgen.project.render import Rendered, render, template_digest
-from spoutgen.project.tree import Entry, read_paths, write_entry, write_tree
+from spoutgen.project.textmerge import has_marks, merge_text
+from spoutgen.project.tree import Entry, read_entry, read_paths
 from spoutgen.spec import load
-
-STAGED = f"{FOLDER}/update"
-STAGING = f"{FOLDER}/update.new"
-ORDERS = "orders.json"
-FILES = "files"
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update does: the decisions for the managed files, and all that is to be written or deleted."""
+    """What an update does: one decision a managed file, and what becomes of every path (None: deleted), lock last."""
 
     decisions: tuple[Decision, ...] = ()
-    write: tuple[tuple[str, Entry], ...] = ()
-    delete: tuple[str, ...] = ()
+    after: tuple[tuple[str, Entry | None], ...] = ()
 
     @property
-    def changes(self) -> tuple[Decision, ...]:
-        """The decisions that change a file."""
-        return tuple(decision for decision in self.decisions if decision.action != "keep")
+    def news(self) -> tuple[Decision, ...]:
+        """The decisions worth telling: what changes a file, and what its owner should know."""
+        return tuple(decision for decision in self.decisions if decision.action != "keep" or decision.note)
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """The files that will hold conflict marks."""
+        return tuple(decision.path for decision in self.decisions if decision.action == "conflict")
 
 
 def update(folder: Path) -> Update:
     """Bring the project in ``folder`` up to date with its spec and this spoutgen; returns what was done.
 
-    Raises ProjectError SG402, with nothing changed, if a managed file that would have to change was edited by hand.
+    An interrupted update is finished first. Raises ConflictError SG408 while conflict marks of the last update remain, and
+    ProjectError SG409, with nothing changed, if something is in the way.
     """
-    try:
-        finish_interrupted(folder)
+    with _explained(folder):
+        _settle(folder)
         planned = plan(folder)
-        touched = [decision.path for decision in planned.decisions if decision.action == "touched"]
-        if touched:
-            raise ProjectError.of(_was_edited(folder, path) for path in touched)
-        if planned.write or planned.delete:
-            _stage(folder, planned)
-            finish_interrupted(folder)
-    except OSError as error:
-        place = Place(str(error.filename or folder))
-        problem = f"the project cannot be updated: {error.strerror or error}"
-        hint = "nothing is lost: put it right and run `spoutgen update` again"
-        raise MachineError(Diagnostic("SG407", problem, place, hint)) from error
+        _refuse_blocked(folder, planned)
+        if planned.after:
+            apply.stage(folder, dict(planned.after), planned.conflicts)
+            orders = apply.read_orders(folder)
+            assert orders is not None
+            apply.apply(folder, orders)
     return planned
 
 
 def plan(folder: Path) -> Update:
-    """What an update would do. Reads only."""
+    """What an update would do. Reads only; what stands in the way is among the decisions, as blocked."""
     lock = read_lock(folder)
     spec_file = folder / SPEC
     data = spec_file.read_bytes() if spec_file.is_file() else b""
@@ -74,68 +70,98 @@ def plan(folder: Path) -> Update:
     rendered = render(load(folder))
     base, new = read_base(folder), rendered.managed()
     yours = read_paths(folder, {*base, *new})
-    decisions = merge(base, yours, new)
-    return Update(tuple(decisions), *_orders(folder, rendered, base, decisions))
+    decisions = [_checked(folder, decision) for decision in merge(base, yours, new, merge_text)]
+    return Update(tuple(decisions), tuple(_after(folder, rendered, base, decisions).items()))
 
 
-def _orders(
+def abort(folder: Path) -> list[str]:
+    """Undo an update that was interrupted or left conflicts; returns the files whose later edits were put aside."""
+    with _explained(folder):
+        orders = apply.read_orders(folder)
+        if orders is None:
+            problem = "there is no update to undo: the last one is done, or there was none"
+            raise ProjectError(Diagnostic("SG401", problem, Place(str(folder)), "version control has the older files"))
+        return apply.abort(folder, orders)
+
+
+def unresolved(folder: Path, conflicts: Iterable[str]) -> list[str]:
+    """Those of the files that still hold conflict marks."""
+    entries = ((path, read_entry(folder, path)) for path in conflicts)
+    return [path for path, entry in entries if entry and entry.kind == "file" and has_marks(entry.data)]
+
+
+def conflict_error(folder: Path, paths: Iterable[str], message: str) -> ConflictError:
+    """One finding a file in conflict, at its first mark."""
+    where = "" if folder == Path() else f" {shlex.quote(str(folder))}"
+    hint = f"edit it until no mark is left, then `spoutgen update{where}`; to undo: `spoutgen update --abort{where}`"
+    return ConflictError(*(Diagnostic("SG408", message, _first_mark(folder / path), hint) for path in paths))
+
+
+def _refuse_blocked(folder: Path, planned: Update) -> None:
+    """Raise with everything that is in the way; nothing has been changed yet."""
+    blocked = [decision for decision in planned.decisions if decision.action == "blocked"]
+    if blocked:
+        hint = "move it away, or turn it into the file that it should be, and update again; nothing was changed"
+        raise ProjectError(
+            *(Diagnostic("SG409", d.note or "in the way", Place(str(folder / d.path)), hint) for d in blocked)
+        )
+
+
+def _settle(folder: Path) -> None:
+    """Bring to an end what an earlier update left: an interruption, or conflicts that are resolved by now."""
+    apply.clear_leftovers(folder)
+    orders = apply.read_orders(folder)
+    if orders is None:
+        return
+    if orders.state == "abort":
+        apply.abort(folder, orders)
+        return
+    if orders.state == "apply":
+        apply.apply(folder, orders)
+    left = unresolved(folder, orders.conflicts)
+    if left:
+        raise conflict_error(folder, left, "conflict marks of the last update are still in this file")
+    if orders.conflicts:
+        apply.forget(folder)
+
+
+def _checked(folder: Path, decision: Decision) -> Decision:
+    """The decision, blocked if the file that would be put beside yours is there already."""
+    if decision.action == "beside" and read_entry(folder, f"{decision.path}.new") not in (None, decision.entry):
+        return Decision(decision.path, "blocked", note=f"{decision.path}.new is there already")
+    return decision
+
+
+def _after(
     folder: Path, rendered: Rendered, base: dict[str, Entry], decisions: Iterable[Decision]
-) -> tuple[tuple[tuple[str, Entry], ...], tuple[str, ...]]:
-    """Everything to write and to delete: the managed files that change, base, and the lock at the end."""
-    write = {d.path: d.entry for d in decisions if d.entry is not None}
-    delete = [d.path for d in decisions if d.action == "delete"]
+) -> dict[str, Entry | None]:
+    """Every path that the update writes or deletes: the managed files that change, base, and the lock at the end."""
+    after: dict[str, Entry | None] = {}
+    for decision in decisions:
+        if decision.action == "delete":
+            after[decision.path] = None
+        elif decision.entry is not None:
+            after[f"{decision.path}.new" if decision.action == "beside" else decision.path] = decision.entry
     fresh = project_files(rendered)
     own = {path: entry for path, entry in fresh.items() if path.startswith(f"{BASE}/")}
-    there = read_paths(folder, own)
-    write.update({path: entry for path, entry in own.items() if there.get(path) != entry})
-    delete += [f"{BASE}/{path}" for path in base if f"{BASE}/{path}" not in own]
-    write[LOCK] = fresh[LOCK]
-    return tuple(write.items()), tuple(delete)
+    after.update({path: entry for path, entry in own.items() if read_entry(folder, path) != entry})
+    after.update({f"{BASE}/{path}": None for path in base if f"{BASE}/{path}" not in own})
+    after[LOCK] = fresh[LOCK]
+    return after
 
 
-def _was_edited(folder: Path, path: str) -> Diagnostic:
-    return Diagnostic(
-        "SG402",
-        "this managed file was edited by hand, and the update would change it too; nothing was changed",
-        Place(str(folder / path)),
-        f"to see your edit: diff {folder / BASE / path} {folder / path}; move it aside or undo it, then update again",
-    )
+def _first_mark(file: Path) -> Place:
+    lines = file.read_bytes().split(b"\n")
+    number = next((number for number, line in enumerate(lines) if line.startswith(b"<<<<<<< yours")), 0)
+    return Place(str(file), number + 1, 1, 7, lines[number].decode(errors="replace").rstrip("\r"))
 
 
-def _stage(folder: Path, planned: Update) -> None:
-    """Write the whole update beside the project's files; it counts from the moment the folder gets its name."""
-    staging = folder / STAGING
-    shutil.rmtree(staging, ignore_errors=True)
-    write_tree(dict(planned.write), staging / FILES)
-    orders = {"write": [path for path, _ in planned.write], "delete": list(planned.delete)}
-    write_entry(Entry(json.dumps(orders, indent=1).encode()), staging / ORDERS)
-    staging.rename(folder / STAGED)
-    _sync(folder / FOLDER)
-
-
-def finish_interrupted(folder: Path) -> bool:
-    """Carry out the update that stands staged, if any; every step may be done twice. Returns whether there was one."""
-    staged = folder / STAGED
-    if not (staged / ORDERS).is_file():
-        return False
-    orders = json.loads((staged / ORDERS).read_bytes())
-    for path in orders["delete"]:
-        (folder / path).unlink(missing_ok=True)
-    for path in orders["write"]:
-        source, target = staged / FILES / path, folder / path
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
-    _sync(folder)
-    # The orders go first: without them what is left of the folder means nothing.
-    (staged / ORDERS).unlink()
-    shutil.rmtree(staged, ignore_errors=True)
-    return True
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Tell an error of the file system as ours, with what to do."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        problem = f"the project cannot be written: {error.strerror or error}"
+        hint = "nothing is lost: put it right and run `spoutgen update` again, or undo it: `spoutgen update --abort`"
+        raise MachineError(Diagnostic("SG407", problem, Place(str(error.filename or folder)), hint)) from error

@@ -19,14 +19,14 @@ from spoutgen.spec import load_text
 ROOT = Path(__file__).parents[2]
 DEFAULTS = """\
 version: 1
-name: "spoutmarker"
+name: 'spoutmarker'
 pachyderm: 1
-image: "spoutmarker:v1"
+image: 'spoutmarker:v1'
 source:
   type: symbol
-  symbol: "."
+  symbol: '.'
   interval: 30s
-marker: "mymark"
+marker: 'mymark'
 """
 
 
@@ -57,7 +57,7 @@ def test_the_runtime_arrives_byte_for_byte():
 
 def test_the_same_spec_gives_the_same_bytes_whatever_surrounds_it(tmp_path):
     spec = tmp_path / "spout.yaml"
-    spec.write_text(DEFAULTS.replace('"."', '"é😀"'), encoding="utf-8")
+    spec.write_text(DEFAULTS.replace("'.'", '"é😀"'), encoding="utf-8")
     trees = []
     for number, (lang, zone, umask) in enumerate([("C", "UTC", 0o022), ("C.UTF-8", "Asia/Tokyo", 0o077)]):
         target = tmp_path / str(number)
@@ -89,7 +89,7 @@ def test_the_wheel_makes_the_same_bytes_as_the_checkout(tmp_path):
 
 
 def test_the_dockerfile_holds_nothing_of_the_spec():
-    hostile = DEFAULTS.replace('"."', '"$(id) {{ 7*7 }}"').replace("pachyderm: 1", 'description: "`id`; import os"')
+    hostile = DEFAULTS.replace("'.'", '"$(id) {{ 7*7 }}"').replace("pachyderm: 1", 'description: "`id`; import os"')
     hostile_tree = render(load_text(hostile, "spout.yaml")).tree
     plain_tree = render(load_text(DEFAULTS, "spout.yaml")).tree
     differing = {p for p in plain_tree if plain_tree[p] != hostile_tree[p]}

@@ -95,14 +95,14 @@ pipeline:
 
 @given(st.text(st.sampled_from("$()ABx{}'\"\\ é"), min_size=1, max_size=12))
 def test_kubernetes_gives_the_container_what_was_written(value):
-    spec = spec_of(STORY + f"env: {json.dumps({'A': 'a', 'V': value})}\n")
+    spec = spec_of(STORY + f"env: {json.dumps({'A': 'a', 'V': value}, ensure_ascii=False)}\n")
     env = v1.pipeline(spec)["transform"]["env"]
     assert expanded(env["V"], {"A": "a", "B": "b"}) == value
 
 
 @given(st.text(st.sampled_from("$()AB{}'\"\\ é😀"), min_size=1, max_size=12))
 def test_a_symbol_survives_json_and_kubernetes(symbol):
-    text = STORY.replace('"."', json.dumps(symbol))
+    text = STORY.replace('"."', json.dumps(symbol, ensure_ascii=False))
     config = spout_config(spec_of(text))
     assert "$" not in config
     assert json.loads(expanded(config, {"A": "a"}))["source"]["symbol"] == symbol

@@ -18,7 +18,7 @@ STORY = """\
 version: 1
 name: spoutmarker
 image: spout-marker:v1
-source: {type: symbol}
+source: {type: symbol, symbol: "."}
 marker: mymark
 """
 
@@ -78,7 +78,7 @@ rendered = render(load_text(sys.argv[3], "spout.yaml"))
 left = int(sys.argv[2])
 def count(event, args):
     global left
-    if event in ("open", "os.rename", "os.mkdir") and sys.argv[1] in str(args[:2]):
+    if event in ("open", "os.rename", "os.mkdir") and os.path.dirname(sys.argv[1]) in str(args[:2]):
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,87 +1,164 @@
 """The table of spoutgen/project/merge.py, and its laws."""
 
+import string
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spoutgen.project.merge import merge
+from spoutgen.project.textmerge import Merged, has_marks, is_binary, merge_text, with_git, with_merge3
 from spoutgen.project.tree import Entry
 
-A, B, C = Entry(b"a"), Entry(b"b"), Entry(b"c")
-trees = st.dictionaries(st.sampled_from(["p", "q", "r/s"]), st.sampled_from([A, B, C, Entry(b"a", True)]))
+A, B, C = Entry(b"a\n"), Entry(b"b\n"), Entry(b"c\n")
+LINK, FOLDER = Entry(b"elsewhere", kind="link"), Entry(b"not a file", kind="other")
+CONFLICT = Entry(b"<<<<<<< yours\nb\n||||||| base\na\n=======\nc\n>>>>>>> new\n")
+FRESH_CONFLICT = Entry(b"<<<<<<< yours\nb\n||||||| base\n=======\na\n>>>>>>> new\n")
+ONE_TWO, ONE_TWO_3, ZERO_ONE_TWO = Entry(b"1\n2\n3\n"), Entry(b"1\n2\n3!\n"), Entry(b"0\n1\n2\n3\n")
+BINARY = [Entry(bytes([0, number])) for number in range(3)]
+
+TABLE = {
+    "unchanged by both": (A, A, A, "keep", None),
+    "changed by new only": (A, A, B, "change", B),
+    "changed by you only": (A, B, A, "keep", None),
+    "changed by both alike": (A, B, B, "keep", None),
+    "changed by both in one place": (A, B, C, "conflict", CONFLICT),
+    "changed by both in two places": (ONE_TWO, ONE_TWO_3, ZERO_ONE_TWO, "merge", Entry(b"0\n1\n2\n3!\n")),
+    "new has it first": (None, None, A, "add", A),
+    "new has it first, but you have another": (None, B, A, "conflict", FRESH_CONFLICT),
+    "new has it first, and you have the same": (None, A, A, "keep", None),
+    "dropped by new": (A, A, None, "delete", None),
+    "dropped by new, changed by you": (A, B, None, "keep", None),
+    "deleted by you": (A, None, A, "keep", None),
+    "deleted by you, changed by new": (A, None, B, "keep", None),
+    "deleted by both": (A, None, None, "keep", None),
+    "binary, changed by new only": (BINARY[0], BINARY[0], BINARY[1], "change", BINARY[1]),
+    "binary, all differ": (*BINARY, "beside", BINARY[2]),
+    "made executable by new": (A, A, Entry(b"a\n", True), "change", Entry(b"a\n", True)),
+    "made executable by you, changed by new": (A, Entry(b"a\n", True), B, "merge", Entry(b"b\n", True)),
+    "changed by you, made executable by new": (A, B, Entry(b"a\n", True), "merge", Entry(b"b\n", True)),
+    "a link of yours, unchanged by new": (A, LINK, A, "keep", None),
+    "a link of yours, changed by new": (A, LINK, B, "beside", B),
+    "a folder of yours, unchanged by new": (A, FOLDER, A, "keep", None),
+    "a folder of yours, changed by new": (A, FOLDER, B, "blocked", None),
+    "a folder of yours where new has a file": (None, FOLDER, B, "blocked", None),
+    "turned to CRLF by you, changed by new": (
+        ONE_TWO, Entry(b"1\r\n2\r\n3\r\n"), ZERO_ONE_TWO, "merge", Entry(b"0\r\n1\r\n2\r\n3\r\n"),
+    ),
+    "no final new line": (Entry(b"1\n2\n3"), Entry(b"1\n2\n3\n4"), Entry(b"0\n1\n2\n3"), "merge", Entry(b"0\n1\n2\n3\n4")),
+    "empty to text": (Entry(b""), Entry(b""), A, "change", A),
+}  # fmt: skip
 
 
-def actions(base, yours, new):
-    return {d.path: (d.action, d.entry) for d in merge(base, yours, new)}
+@pytest.mark.parametrize("case", TABLE)
+@pytest.mark.parametrize("path", ["f", "d/with space", "{{ cookiecutter.x }}"])
+def test_the_table(case, path):
+    base, yours, new, action, entry = TABLE[case]
+    trees = ({path: side} if side else {} for side in (base, yours, new))
+    decisions = merge(*trees, merge_text)
+    if base is None and new is None:
+        assert decisions == []
+    else:
+        assert [(d.path, d.action, d.entry) for d in decisions] == [(path, action, entry)]
 
 
-def test_unchanged_by_both_is_kept():
-    assert actions({"f": A}, {"f": A}, {"f": A}) == {"f": ("keep", None)}
-
-
-def test_changed_by_new_only_is_changed():
-    assert actions({"f": A}, {"f": A}, {"f": B}) == {"f": ("change", B)}
-
-
-def test_changed_by_you_only_is_kept():
-    assert actions({"f": A}, {"f": B}, {"f": A}) == {"f": ("keep", None)}
-
-
-def test_changed_by_both_alike_is_kept():
-    assert actions({"f": A}, {"f": B}, {"f": B}) == {"f": ("keep", None)}
-
-
-def test_changed_by_both_differently_is_touched():
-    assert actions({"f": A}, {"f": B}, {"f": C}) == {"f": ("touched", None)}
-
-
-def test_new_has_it_first():
-    assert actions({}, {}, {"f": A}) == {"f": ("add", A)}
-
-
-def test_new_has_it_first_but_you_have_another():
-    assert actions({}, {"f": B}, {"f": A}) == {"f": ("touched", None)}
-
-
-def test_dropped_by_new_is_deleted():
-    assert actions({"f": A}, {"f": A}, {}) == {"f": ("delete", None)}
-
-
-def test_dropped_by_new_but_changed_by_you_is_touched():
-    assert actions({"f": A}, {"f": B}, {}) == {"f": ("touched", None)}
-
-
-def test_deleted_by_you_stays_deleted_even_if_new_changed_it():
-    assert actions({"f": A}, {}, {"f": A}) == {"f": ("keep", None)}
-    assert actions({"f": A}, {}, {"f": B}) == {"f": ("keep", None)}
-
-
-def test_the_executable_bit_is_a_change():
-    assert actions({"f": A}, {"f": A}, {"f": Entry(b"a", True)}) == {"f": ("change", Entry(b"a", True))}
+@pytest.mark.parametrize(
+    "case", ["dropped by new, changed by you", "deleted by you, changed by new", "binary, all differ"]
+)
+def test_what_the_owner_should_know_is_said(case):
+    base, yours, new, *_ = TABLE[case]
+    (decision,) = merge(*({"f": side} if side else {} for side in (base, yours, new)), merge_text)
+    assert decision.note
 
 
 def test_files_that_were_never_generated_are_not_even_looked_at():
-    assert actions({}, {"mine": A}, {}) == {}
+    assert merge({}, {"mine": A}, {}, merge_text) == []
+
+
+def test_a_file_that_new_only_renamed_takes_your_edits_along():
+    decisions = merge({"old": A}, {"old": B}, {"new": A}, merge_text)
+    assert [(d.path, d.action, d.entry) for d in decisions] == [("new", "add", B), ("old", "delete", None)]
+
+
+def test_a_rename_that_is_not_certain_keeps_yours():
+    decisions = merge({"old": A}, {"old": B}, {"one": A, "two": A}, merge_text)
+    assert {d.path: d.action for d in decisions} == {"old": "keep", "one": "add", "two": "add"}
+
+
+# Laws
+
+trees = st.dictionaries(st.sampled_from(["p", "q", "r/s"]), st.sampled_from([A, B, C, Entry(b"a\n", True), BINARY[0]]))
+
+
+def result_of(yours, decisions):
+    """The tree after the decisions have been carried out."""
+    result = dict(yours)
+    for decision in decisions:
+        if decision.entry is not None:
+            result[f"{decision.path}.new" if decision.action == "beside" else decision.path] = decision.entry
+        elif decision.action == "delete":
+            del result[decision.path]
+    return result
 
 
 @given(trees, trees)
 def test_no_edit_of_yours_means_exactly_new(base, new):
-    result = dict(base)
-    for decision in merge(base, base, new):
-        assert decision.action in {"keep", "add", "change", "delete"}
-        if decision.entry is not None:
-            result[decision.path] = decision.entry
-        elif decision.action == "delete":
-            del result[decision.path]
-    assert result == new
+    assert result_of(base, merge(base, base, new, merge_text)) == new
 
 
 @given(trees, trees)
 def test_nothing_new_means_exactly_yours(base, yours):
-    assert all(decision.action == "keep" for decision in merge(base, yours, base))
+    assert result_of(yours, merge(base, yours, base, merge_text)) == yours
 
 
-@given(trees, trees, trees)
-def test_what_you_edited_is_never_written_over(base, yours, new):
-    for decision in merge(base, yours, new):
-        if yours.get(decision.path) != base.get(decision.path):
-            assert decision.action in {"keep", "touched"}
+def edited(lines, edits):
+    lines = list(lines)
+    for where, what in edits:
+        at = where % (len(lines) + 1)
+        if what is None:
+            del lines[at : at + 1]
+        else:
+            lines.insert(at, what)
+    return lines
+
+
+def texts(words):
+    edits = st.lists(st.tuples(st.integers(0, 20), st.none() | st.sampled_from(words)), max_size=4)
+    return edits
+
+
+BASE_LINES = st.lists(st.sampled_from([f"{c}\n".encode() for c in string.ascii_lowercase]), unique=True, max_size=12)
+YOURS = texts([f"yours {n}\n".encode() for n in range(9)])
+NEWS = texts([f"new {n}\n".encode() for n in range(9)])
+
+
+@given(BASE_LINES, YOURS, NEWS)
+def test_no_line_of_yours_is_lost(base, your_edits, new_edits):
+    yours, new = edited(base, your_edits), edited(base, new_edits)
+    merged = merge_text(b"".join(base), b"".join(yours), b"".join(new))
+    kept = merged.data.split(b"\n")
+    for line in yours:
+        if line not in base:
+            assert kept.count(line[:-1]) >= yours.count(line)
+
+
+@given(BASE_LINES, YOURS, NEWS)
+def test_git_and_merge3_agree(base, your_edits, new_edits):
+    sides = [b"".join(lines) for lines in (base, edited(base, your_edits), edited(base, new_edits))]
+    by_git, by_merge3 = with_git(*sides), with_merge3(*sides)
+    assert by_git.has_conflict == by_merge3.has_conflict
+    assert by_git.has_conflict == has_marks(by_merge3.data) == has_marks(by_git.data)
+    if not by_git.has_conflict:
+        assert by_git == by_merge3
+
+
+@pytest.mark.parametrize("merge_by", [with_git, with_merge3])
+def test_marks_begin_lines_even_where_a_final_new_line_is_missing(merge_by):
+    merged = merge_by(b"a", b"b", b"c")
+    assert merged == Merged(CONFLICT.data, True)
+
+
+def test_binary_is_told_by_a_nul():
+    assert is_binary(b"a\0b")
+    assert not is_binary("é".encode())
+    assert not is_binary(b"")

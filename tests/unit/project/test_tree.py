@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from spoutgen.project.tree import Entry, digest, read_paths, read_tree, tree_digest, write_tree
+from spoutgen.project.tree import Entry, digest, read_entry, read_paths, read_tree, tree_digest, write_tree
 
 TREE = {"a.txt": Entry(b"a\r\n"), "d/b with space": Entry(b"\x00\xff"), "d/{{ x }}": Entry(b"", True)}
 
@@ -12,7 +12,28 @@ TREE = {"a.txt": Entry(b"a\r\n"), "d/b with space": Entry(b"\x00\xff"), "d/{{ x 
 def test_what_is_written_is_read_again(tmp_path):
     write_tree(TREE, tmp_path)
     assert read_tree(tmp_path) == TREE
-    assert read_paths(tmp_path, ["a.txt", "gone", "a.txt/below"]) == {"a.txt": TREE["a.txt"]}
+    assert read_paths(tmp_path, ["a.txt", "gone", "d/gone"]) == {"a.txt": TREE["a.txt"]}
+
+
+def test_links_are_not_followed(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("s")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "folder").symlink_to("../outside")
+    (project / "file").symlink_to("../outside/secret")
+    assert read_tree(project) == {
+        "file": Entry(b"../outside/secret", kind="link"),
+        "folder": Entry(b"../outside", kind="link"),
+    }
+    assert read_entry(project, "folder/secret").kind == "other"
+
+
+def test_what_is_no_file_is_told_and_not_raised(tmp_path):
+    write_tree(TREE, tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    for path in ("d", "fifo", "a.txt/below"):
+        assert read_entry(tmp_path, path).kind == "other"
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path):
