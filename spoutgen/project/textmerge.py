@@ -57,28 +57,11 @@ def with_git(base: bytes, yours: bytes, new: bytes) -> Merged:
     with tempfile.TemporaryDirectory(prefix="spoutgen-") as folder:
         for name, data in (("yours", yours), ("base", base), ("new", new)):
             Path(folder, name).write_bytes(data)
-        command = [
-            "git",
-            "merge-file",
-            "-p",
-            "--diff3",
-            "-L",
-            "yours",
-            "-L",
-            "base",
-            "-L",
-            "new",
-            "yours",
-            "base",
-            "new",
-        ]
-        quiet = {
-            **os.environ,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_CEILING_DIRECTORIES": folder,
-        }
-        done = subprocess.run(command, cwd=folder, env=quiet, capture_output=True, check=False)
+        sides = ["yours", "base", "new"]
+        labels = [word for side in sides for word in ("-L", side)]
+        command = ["git", "merge-file", "-p", "--diff3", *labels, *sides]
+        unconfigured = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CEILING_DIRECTORIES": folder}
+        done = subprocess.run(command, cwd=folder, env={**os.environ, **unconfigured}, capture_output=True, check=False)
     if done.returncode > 127:  # 0: clean; 1 to 127: that many conflicts; above: git failed
         raise OSError(done.returncode, f"git merge-file: {done.stderr.decode(errors='replace').strip()}")
     return Merged(done.stdout, done.returncode > 0)

@@ -46,7 +46,7 @@ def tree_digest(tree: Tree) -> str:
 
 
 def read_entry(folder: Path, path: str) -> Entry | None:
-    """What is at ``path`` below ``folder``; None if nothing is. Never raises for what it finds, never follows a link."""
+    """What is at ``path`` below ``folder``; None if nothing is. Raises for nothing that it finds, follows no link."""
     here = folder
     for part in PurePosixPath(path).parts[:-1]:
         here /= part

@@ -1,7 +1,8 @@
 """Carry an edit of the spec, or a newer template, into a project, and lose no edit of the user's.
 
-Three trees meet: base (what we generated last), yours (what is there), new (what we would generate now). Each managed file is decided on
-by itself (:mod:`spoutgen.project.merge`), then all of it is written or nothing (:mod:`spoutgen.project.apply`).
+Three trees meet: base (what we generated last), yours (what is there), new (what we would generate now). Each managed
+file is decided on by itself (:mod:`spoutgen.project.merge`), then all of it is written or nothing
+(:mod:`spoutgen.project.apply`).
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Update:
 def update(folder: Path) -> Update:
     """Bring the project in ``folder`` up to date with its spec and this spoutgen; returns what was done.
 
-    An interrupted update is finished first. Raises ConflictError SG408 while conflict marks of the last update remain, and
-    ProjectError SG409, with nothing changed, if something is in the way.
+    An interrupted update is finished first. Raises ConflictError SG408 while conflict marks of the last update remain,
+    and ProjectError SG409, with nothing changed, if something is in the way.
     """
     with _explained(folder):
         _settle(folder)

@@ -45,7 +45,9 @@ TABLE = {
     "turned to CRLF by you, changed by new": (
         ONE_TWO, Entry(b"1\r\n2\r\n3\r\n"), ZERO_ONE_TWO, "merge", Entry(b"0\r\n1\r\n2\r\n3\r\n"),
     ),
-    "no final new line": (Entry(b"1\n2\n3"), Entry(b"1\n2\n3\n4"), Entry(b"0\n1\n2\n3"), "merge", Entry(b"0\n1\n2\n3\n4")),
+    "no final new line": (
+        Entry(b"1\n2\n3"), Entry(b"1\n2\n3\n4"), Entry(b"0\n1\n2\n3"), "merge", Entry(b"0\n1\n2\n3\n4"),
+    ),
     "empty to text": (Entry(b""), Entry(b""), A, "change", A),
 }  # fmt: skip
 
@@ -123,8 +125,7 @@ def edited(lines, edits):
 
 
 def texts(words):
-    edits = st.lists(st.tuples(st.integers(0, 20), st.none() | st.sampled_from(words)), max_size=4)
-    return edits
+    return st.lists(st.tuples(st.integers(0, 20), st.none() | st.sampled_from(words)), max_size=4)
 
 
 BASE_LINES = st.lists(st.sampled_from([f"{c}\n".encode() for c in string.ascii_lowercase]), unique=True, max_size=12)
