@@ -134,12 +134,12 @@ def _keep_edits(folder: Path, orders: Orders) -> None:
 
 def _put(source: Path, target: Path) -> None:
     """Make ``target`` what ``source`` is, in one step; without a source there is to be no target."""
+    beside = target.parent / f".{target.name}.spoutgen"
+    with contextlib.suppress(NotADirectoryError):
+        beside.unlink(missing_ok=True)  # of a kill between the copy and the replacement
     if not os.path.lexists(source):
         target.unlink(missing_ok=True)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.parent / f".{target.name}.spoutgen"
-    beside.unlink(missing_ok=True)
     _copy(source, beside)
     beside.replace(target)
 
