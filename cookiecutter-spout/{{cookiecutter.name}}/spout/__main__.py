@@ -43,6 +43,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         spin(read_config(os.environb), Path(os.environ.get("SPOUT_PFS_ROOT", "/pfs")), log)
+        raise RuntimeError("the loop has ended")
     except FatalError as error:
         facts = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
         log.fatal("refused", subject=error.subject, **facts)
@@ -57,7 +58,7 @@ def main() -> int:
         return 70
 
 
-def spin(config: Config, pfs: Path, log: Log) -> NoReturn:
+def spin(config: Config, pfs: Path, log: Log) -> None:
     """The spout that ``config`` describes, on the folder that a worker has made at ``pfs``."""
     kind = kind_of(config)
     source = Reconnecting(kind.make(config.options), log)

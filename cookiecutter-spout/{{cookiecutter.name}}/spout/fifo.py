@@ -20,7 +20,7 @@ from pathlib import Path
 
 from spout.fatal import FatalError
 
-STALL = 30.0  # seconds without the worker reading, after which we say so; then at twice, four times, ...
+PATIENCE = 30.0  # seconds
 
 _PIECE = 1 << 16  # small pieces are gathered up to about this much for one write
 _BUFFER = 1 << 20  # what we ask the kernel to keep; its default of 64 KiB moves a third as much a second
@@ -28,14 +28,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 50e-6, 20e-3
 
 
 class Fifo:
-    """The open FIFO. ``stalled(seconds)`` is called when the worker has not read anything for long."""
+    """The open FIFO.
 
-    def __init__(self, path: Path, stalled: Callable[[float], None]) -> None:
+    ``stalled(seconds)`` is called when the worker has not read anything for ``patience`` seconds, and again each time
+    that the wait has doubled.
+    """
+
+    def __init__(self, path: Path, stalled: Callable[[float], None], patience: float = PATIENCE) -> None:
         self.path = Path(os.path.realpath(path))  # /pfs/out is a link into the worker's scratch folder
         self._fd = _open(self.path)
         status = os.fstat(self._fd)
         self.identity = [status.st_dev, status.st_ino]
         self._stalled = stalled
+        self._patience = patience
         self._room = select.poll()
         self._room.register(self._fd, select.POLLOUT)
         if sys.platform == "linux":
@@ -57,25 +62,25 @@ class Fifo:
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write all of ``pieces``, waiting for the worker as long as it takes."""
-        patience = _Patience(self._stalled)
+        watch = _Watch(self._patience, self._stalled)
         for piece in _gathered(pieces):
             rest = memoryview(piece)
             while rest:
                 try:
                     rest = rest[os.write(self._fd, rest) :]
-                    patience.renew()
+                    watch.restart()
                 except BlockingIOError:
-                    self._room.poll(1000 * STALL)
-                    patience.check()
+                    self._room.poll(1000 * self._patience)
+                    watch.check()
 
     def wait_until_taken(self) -> None:
         """Wait until the worker has read every byte that was written."""
-        patience = _Patience(self._stalled)
+        watch = _Watch(self._patience, self._stalled)
         pause = _FIRST_PAUSE
         while self.unread():
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            patience.check()
+            watch.check()
 
     def unread(self) -> int:
         """How many bytes the worker has yet to read (FIONREAD)."""
@@ -86,17 +91,17 @@ class Fifo:
         os.close(self._fd)
 
 
-class _Patience:
-    """Says after ``STALL`` seconds that nothing has moved, and again each time that the wait has doubled."""
+class _Watch:
+    """Says when nothing has moved for ``patience`` seconds, and again each time that the wait has doubled."""
 
-    def __init__(self, stalled: Callable[[float], None]) -> None:
+    def __init__(self, patience: float, stalled: Callable[[float], None]) -> None:
+        self._patience = patience
         self._stalled = stalled
-        self.renew()
+        self.restart()
 
-    def renew(self) -> None:
-        """Something has moved."""
+    def restart(self) -> None:
         self._since = time.monotonic()
-        self._next = STALL
+        self._next = self._patience
 
     def check(self) -> None:
         waited = time.monotonic() - self._since

@@ -105,7 +105,7 @@ def read_json(path: Path, spout: str, source: str, keys: tuple[str, ...]) -> dic
         raise unreadable(path, found, expected)
     try:
         marker = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unreadable(path, f"JSON that is cut or broken ({error})", "a whole JSON object") from error
     if marker["spoutgen_marker"] != VERSION:
         raise FatalError(
@@ -118,7 +118,7 @@ def read_json(path: Path, spout: str, source: str, keys: tuple[str, ...]) -> dic
         if marker.get(key) != expected:
             raise FatalError(
                 "marker",
-                found=f"{path} of {key} {brief(marker.get(key))!r}",
+                found=f"{path} of {key} {brief(repr(marker.get(key)))}",
                 expected=f"one of {key} {expected!r}",
                 remedy=f"put the spec back to that {key}; {START_OVER}",
             )

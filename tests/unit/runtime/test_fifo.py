@@ -1,0 +1,127 @@
+"""The FIFO: opened for life, emptied at the start, written to the last byte, waited for."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from spout.fatal import FatalError
+from spout.fifo import Fifo
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = tmp_path / "scratch" / "out"
+    made.parent.mkdir()
+    os.mkfifo(made)
+    (tmp_path / "out").symlink_to(made)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def fifo(path):
+    opened = Fifo(path, print)
+    yield opened
+    opened.close()
+
+
+def test_it_is_known_by_device_and_inode_and_lies_where_the_link_leads(path, fifo):
+    status = path.stat()
+    assert fifo.identity == [status.st_dev, status.st_ino]
+    assert fifo.path == path.parent / "scratch" / "out"
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 513, 4096, 65535, 65536])
+def test_leftovers_of_every_length_are_thrown_away(path, length):
+    dead = os.open(path, os.O_RDWR)
+    assert os.write(dead, b"x" * length) == length
+    fifo = Fifo(path, print)
+    os.close(dead)
+    assert fifo.unread() == length
+    assert fifo.discard() == length
+    assert fifo.unread() == 0
+    fifo.close()
+
+
+def test_leftovers_do_not_reach_a_reader_that_waits(path):
+    dead = os.open(path, os.O_RDWR)
+    os.write(dead, b"torn")
+    fifo = Fifo(path, print)
+    os.close(dead)
+    fifo.discard()
+    fd = os.open(path, os.O_RDONLY)
+    fifo.write([b"whole"])
+    assert os.read(fd, 100) == b"whole"
+    fifo.close()
+    assert os.read(fd, 100) == b""
+    os.close(fd)
+
+
+@pytest.mark.parametrize("sizes", [[1], [3 << 20], [1, 2, 3], [512, 200, 312] * 1000, [512, 1 << 16, 5, (1 << 16) - 1]])
+def test_every_byte_arrives_in_order(path, sizes):
+    pieces = [bytes([at % 256]) * size for at, size in enumerate(sizes)]
+    fifo = Fifo(path, print)
+    with ThreadPoolExecutor(1) as thread:
+        got = thread.submit(read_all, path)
+        fifo.write(iter(pieces))
+        fifo.wait_until_taken()
+        assert fifo.unread() == 0
+        fifo.close()
+        assert got.result(20) == b"".join(pieces)
+
+
+def read_all(path):
+    with path.open("rb", buffering=0) as file:
+        return b"".join(iter(lambda: file.read(777), b""))
+
+
+def test_a_reader_that_comes_back_finds_what_was_written_meanwhile(path, fifo):
+    first = os.open(path, os.O_RDONLY)
+    fifo.write([b"one"])
+    assert os.read(first, 3) == b"one"
+    os.close(first)
+    fifo.write([b"two"])
+    second = os.open(path, os.O_RDONLY)
+    assert os.read(second, 3) == b"two"
+    os.close(second)
+
+
+@pytest.mark.parametrize("size", [10, 4 << 20])
+def test_a_worker_that_does_not_read_is_reported_and_again_at_twice_the_time(path, size):
+    reported = []
+    twice = threading.Event()
+
+    def stalled(waited):
+        reported.append(waited)
+        if len(reported) == 2:
+            twice.set()
+
+    def read_in_the_end(file):
+        assert twice.wait(20)
+        left = size
+        while left:
+            left -= len(file.read(1 << 16))
+
+    fifo = Fifo(path, stalled, patience=0.01)
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(read_in_the_end, file)
+        fifo.write([bytes(size)])
+        fifo.wait_until_taken()
+        reading.result(20)
+    fifo.close()
+    assert reported[0] >= 0.01
+    assert reported[1] >= 0.02
+
+
+def test_what_is_no_fifo_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(FatalError, match="which is no FIFO"):
+        Fifo(tmp_path / "out", print)
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder"])
+def test_what_cannot_be_opened_is_refused(tmp_path, kind):
+    if kind == "folder":
+        (tmp_path / "out").mkdir()
+    with pytest.raises(FatalError, match="pipe"):
+        Fifo(tmp_path / "out", print)

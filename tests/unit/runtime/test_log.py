@@ -1,0 +1,69 @@
+"""Log lines: one JSON object each, ASCII only, and no credential in any of them."""
+
+import io
+import json
+
+import pytest
+from spout.fatal import brief
+from spout.log import Log, credentials
+
+
+def line_of(hidden, event, **facts):
+    stream = io.StringIO()
+    Log(stream, hidden, clock=lambda: 1772366400.25).warning(event, **facts)
+    assert stream.getvalue().endswith("\n")
+    assert stream.getvalue().isascii()
+    return json.loads(stream.getvalue())
+
+
+def test_a_line():
+    assert line_of([], "batch", records=3, seconds=0.5, last="é\n") == {
+        "time": "2026-03-01T12:00:00.250Z",
+        "level": "warning",
+        "event": "batch",
+        "records": 3,
+        "seconds": 0.5,
+        "last": "é\n",
+    }
+
+
+@pytest.mark.parametrize("secret", ["hunter2hunter2", 'qu"ote\\', "line\nfeed", "gé😀m", "true", "2026"])
+def test_credentials_never_show_and_the_line_stays_json(secret):
+    line = line_of([secret], "source_lost", detail=f"login with {secret}: no", where=["a", f"<{secret}>"], flag=True)
+    assert line["detail"] == "login with ***: no"
+    assert line["where"] == ["a", "<***>"]
+    assert (line["flag"], line["event"]) == (True, "source_lost")
+
+
+def test_variables_named_like_credentials_are_hidden():
+    environ = {
+        "AMAZON_SECRET": "amazon-secret",
+        "KAFKA_PASSWORD": "kafka-password",
+        "db_pw": "db-password",
+        "GOOGLE_CRED": "longer-google-cred",
+        "API_KEY": "the-api-key",
+        "AUTH_ON": "yes",
+        "PWD": "/app",
+        "PATH": "/usr/bin",
+        "PPS_PIPELINE_NAME": "spoutmarker",
+    }
+    hidden = credentials(environ)
+    assert set(hidden) == {"amazon-secret", "kafka-password", "db-password", "longer-google-cred", "the-api-key"}
+    assert hidden[0] == "longer-google-cred"
+
+
+def test_one_secret_inside_another_is_hidden_whole():
+    assert line_of(credentials({"A_TOKEN": "abcd", "B_TOKEN": "abcdefgh"}), "e", x="abcdefgh")["x"] == "***"
+
+
+@pytest.mark.parametrize("stream", [None, open("/dev/full", "w")])  # noqa: PTH123, SIM115
+def test_a_log_that_nobody_takes_stops_nothing(stream):
+    log = Log(stream)
+    log.info("a")
+    log.fatal("b")
+
+
+def test_brief():
+    assert brief("x" * 80) == "x" * 80
+    assert brief("x" * 81) == "x" * 77 + "..."
+    assert brief(5) == "5"
