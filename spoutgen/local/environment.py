@@ -81,8 +81,8 @@ def user_environment(
     found["PPS_PIPELINE_NAME"] = pipeline.name
     found["PPS_SPEC_COMMIT"] = pipeline.spec_commit
     found["SPOUT_PFS_ROOT"] = str(pfs)
-    # Byte code goes beside the run and not into the project, which is the user's.
-    found["PYTHONPYCACHEPREFIX"] = str(pfs.parent / "pycache")
+    # The project is the user's: running it leaves no byte code in there.
+    found["PYTHONDONTWRITEBYTECODE"] = "1"
     for name, value in pipeline.spec.env.items():
         found[name] = _expanded(value, found)
     return {**found, **secrets.values}

@@ -59,12 +59,14 @@ class Job:
 
 
 class Worker:
-    """Runs a spout until it is told to stop. It lives in the thread that calls `run`, which must own the store."""
+    """Runs a spout until it is told to stop, in the thread that calls `run`."""
+
+    _store: Store
 
     def __init__(
         self,
         job: Job,
-        store: Store,
+        open_store: Callable[[], Store],
         on_event: Callable[[Event], None],
         backoffs: Backoffs = UPSTREAM,
         checkpoint: Callable[[str], None] = lambda _: None,
@@ -72,7 +74,7 @@ class Worker:
         """``on_event`` is called from several threads, and may call `stop`: then nothing more is read."""
         self._job = job
         self._spec = job.pipeline.spec
-        self._store = store
+        self._open_store = open_store
         self._on_event = on_event
         self._backoffs = backoffs
         self._checkpoint = checkpoint
@@ -89,7 +91,7 @@ class Worker:
     def run(self) -> None:
         """Run the spout, again and again, until `stop` is called."""
         waits = self._backoffs.spout.waits()
-        try:
+        with self._open_store() as self._store:
             while not self._stopped.is_set():
                 try:
                     self._run_spout()
@@ -99,8 +101,7 @@ class Worker:
                     self._wait_to_restart(reason(error), advice(error), next(waits))
                 except (TarError, OutdatedError, OSError) as error:
                     self._wait_to_restart(str(error), None, next(waits))
-        finally:
-            self._on_event(Stopped())
+        self._on_event(Stopped())
 
     def _wait_to_restart(self, why: str, hint: str | None, delay: float) -> None:
         self._on_event(Restarting(why, hint, delay))

@@ -1,0 +1,192 @@
+"""Run the project's spout on this machine, as a Pachyderm 1.x worker would, without a cluster.
+
+It goes on until Ctrl-C, --commits or --for, and resumes from its marker the next time. `spoutgen local` shows what it
+has committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from io import TextIOWrapper
+from pathlib import Path
+
+from spoutgen.cli.parser import setting
+from spoutgen.cli.watch import LiveView, PlainView
+from spoutgen.errors import Diagnostic, UsageError
+from spoutgen.local.environment import find_secrets, user_command, user_environment, working_folder
+from spoutgen.local.events import (
+    CommitFinished,
+    MarkerCommitted,
+    Restarting,
+    Started,
+    UserCodeExited,
+    UserCodeStarted,
+    Wedged,
+)
+from spoutgen.local.generations import NEWEST, Generation, generation_of
+from spoutgen.local.home import Home, find_home, running
+from spoutgen.local.pipelines import Pipeline, set_state, submit
+from spoutgen.local.session import Session
+from spoutgen.local.spec import SpoutSpec, read_spec
+from spoutgen.local.store import Store
+from spoutgen.local.tail import marker_tail
+from spoutgen.local.usercode import Command
+from spoutgen.local.worker import Job
+from spoutgen.report import printable
+
+# What may differ for one run; anything else would be another pipeline.
+_SETTABLE = ("source.", "batch.", "output.")
+_MARKER_LINES = 10
+_LAST_LINE = 60
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path(), help="the project (default: .)")
+    parser.add_argument(
+        "--commits", metavar="N", type=_count, help="end after N commits on the output branch that change a file"
+    )
+    parser.add_argument("--for", dest="seconds", metavar="TIME", type=_duration, help="end after a while, e.g. 30s")
+    parser.add_argument(
+        "--set", dest="settings", metavar="key=value", action="append", default=[], type=setting,
+        help="another value of source.*, batch.* or output.* for this run only; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pachyderm", metavar="VERSION", default=NEWEST, help=f"the version to behave like (default: {NEWEST})"
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    from spoutgen.spec.units import UnitError, parse_duration
+
+    try:
+        return parse_duration(text)
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(f"{error}" + (f": {error.hint}" if error.hint else "")) from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the spout until it is time to end."""
+    from spoutgen.project.step import PIPELINE, check_in_step
+
+    generation = generation_of(args.pachyderm)
+    check_in_step(args.folder)
+    folder = args.folder.resolve()
+    spec = read_spec(folder / PIPELINE)
+    spec_of_run = with_settings(spec, args.folder, args.settings)
+    # Looked for first, so that a secret that is missing leaves no trace.
+    secrets = find_secrets(spec.secrets, os.environ)
+    home = find_home()
+    with running(home, spec.name), Store.create(home.store) as store:
+        pipeline = submit(store, spec, folder)
+        pfs = home.run(spec.name) / "pfs"
+        pipeline_of_run = replace(pipeline, spec=spec_of_run)
+        command = Command(
+            arguments=user_command(spec, folder),
+            stdin=spec.stdin,
+            folder=working_folder(spec, folder),
+            environment=user_environment(pipeline_of_run, generation, pfs, secrets, os.environ),
+            secrets=secrets,
+            accepted_statuses=spec.accepted_statuses,
+        )
+        job = Job(pipeline_of_run, generation, command, pfs, home.run(spec.name) / "tmp")
+        session = Session(home, job, args.commits, args.seconds)
+        commits = watch(session, store, pipeline, _opening_lines(pipeline, args.pachyderm, generation, home))
+        print(_closing_line(store, pipeline, commits), flush=True)
+    return 0
+
+
+def with_settings(spec: SpoutSpec, folder: Path, settings: list[tuple[str, str]]) -> SpoutSpec:
+    """The spec with other settings for one run. Raises UsageError SG901 for what is more than a setting of a run."""
+    from spoutgen.pipeline.config import spout_config
+    from spoutgen.spec import load
+
+    for key, _ in settings:
+        if not key.startswith(_SETTABLE) or key == "source.type":
+            hint = f"to change it for good: spoutgen set {key}=... {folder} && spoutgen update {folder}"
+            raise UsageError(Diagnostic("SG901", f"{key} cannot be set for one run", None, hint))
+    if not settings:
+        return spec
+    wanted = load(folder, settings).spec
+    env = {**spec.env, "SPOUT_CONFIG": spout_config(wanted)}
+    return replace(spec, env=env, is_overwrite=wanted.output.overwrite)
+
+
+def watch(session: Session, store: Store, pipeline: Pipeline, opening: list[str]) -> int:
+    """Show the run until it ends; returns how many commits changed the output."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A symbol may be anything; a terminal that cannot show it is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
+    print("\n".join(opening), flush=True)
+    marker = pipeline.spec.marker
+    view = LiveView(pipeline.name, pipeline.version, marker) if sys.stdout.isatty() else PlainView(pipeline.name)
+    commits = 0
+    try:
+        with _ended_by_signals(session.request_stop), closing(session.run()) as events:
+            tail: list[str] = []
+            for event in events:
+                if isinstance(event, MarkerCommitted | Started) and view.shows_marker:
+                    tail = marker_tail(store, pipeline.name, marker, _MARKER_LINES)
+                if isinstance(event, CommitFinished):
+                    commits += event.commit.is_changed
+                match event:
+                    case Wedged(reason) | Restarting(reason):
+                        set_state(store, pipeline.name, "running", reason)
+                    case UserCodeExited(_, message):
+                        set_state(store, pipeline.name, "running", f"the user code ended: {message}")
+                    case UserCodeStarted():
+                        set_state(store, pipeline.name, "running")
+                view.show(event, tail)
+    finally:
+        view.close()
+        set_state(store, pipeline.name, "paused")
+    return commits
+
+
+@contextmanager
+def _ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run in order; the second one ends it at once."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def ask(number: int, _: object) -> None:
+        for each in signals:
+            # The user code goes with us: it asked the kernel for that.
+            signal.signal(each, lambda number, _: os._exit(128 + number))
+        stop()
+
+    before = {number: signal.signal(number, ask) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _opening_lines(pipeline: Pipeline, version: str, generation: Generation, home: Home) -> list[str]:
+    name = pipeline.name
+    return [
+        f"{name}: version {pipeline.version}, as on Pachyderm {version} ({generation.name}); Ctrl-C ends it",
+        f"{name}: log {home.log(name)}",
+    ]
+
+
+def _closing_line(store: Store, pipeline: Pipeline, commits: int) -> str:
+    tail = marker_tail(store, pipeline.name, pipeline.spec.marker, 1)
+    last = tail[0] if tail else ""
+    shown = printable(f"...{last[-_LAST_LINE:]}" if len(last) > _LAST_LINE else last)
+    ends = f'; marker {pipeline.spec.marker} ends with "{shown}"' if tail else ""
+    plural = "commit" if commits == 1 else "commits"
+    return f"{pipeline.name}: ended; version {pipeline.version}, {commits} {plural} in this run{ends}"

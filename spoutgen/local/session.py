@@ -1,0 +1,88 @@
+"""One ``spoutgen run``: the worker in a thread of its own, its events in a queue, and when to end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Generator
+
+from spoutgen.local.backoff import Backoffs
+from spoutgen.local.database import machine_errors
+from spoutgen.local.events import CommitFinished, Event, LogLine, Stopped
+from spoutgen.local.home import Home
+from spoutgen.local.logfile import LogFile
+from spoutgen.local.store import Store
+from spoutgen.local.worker import UPSTREAM, Job, Worker
+
+
+class Session:
+    """Runs ``job`` until `stop` is called, ``commits`` changes are committed, or ``seconds`` are over."""
+
+    def __init__(
+        self,
+        home: Home,
+        job: Job,
+        commits: int | None = None,
+        seconds: float | None = None,
+        backoffs: Backoffs = UPSTREAM,
+    ) -> None:
+        self._left = commits
+        self._seconds = seconds
+        self._events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
+        self._worker = Worker(job, lambda: Store(home.store), self._take, backoffs)
+        with machine_errors(home.log(job.pipeline.name)):
+            self._log = LogFile(home.log(job.pipeline.name))
+        # A daemon: a second Ctrl-C ends the process whatever the worker is at, and the kernel then ends the user code.
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def request_stop(self) -> None:
+        """Ask for the end; safe in a signal handler."""
+        self._events.put(None)
+
+    def run(self) -> Generator[Event, None, None]:
+        """Start the worker and yield its events until it has ended. Raises what broke it, if anything did."""
+        ends_at = None if self._seconds is None else time.monotonic() + self._seconds
+        self._thread.start()
+        try:
+            while True:
+                event = self._next(ends_at)
+                if event is None:
+                    ends_at = None
+                    self._worker.stop()
+                elif isinstance(event, Exception):
+                    raise event
+                else:
+                    yield event
+                    if isinstance(event, Stopped):
+                        return
+        finally:
+            self._worker.stop()
+            self._thread.join()
+            self._log.close()
+
+    def _next(self, ends_at: float | None) -> Event | Exception | None:
+        """The next event; None when it is time to end."""
+        if ends_at is None:
+            return self._events.get()
+        try:
+            return self._events.get(timeout=max(0.0, ends_at - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    def _work(self) -> None:
+        try:
+            self._worker.run()
+        except Exception as error:  # noqa: BLE001
+            # It goes on in the thread that waits for events.
+            self._events.put(error)
+
+    def _take(self, event: Event) -> None:
+        """Called by the worker where it happens, so that after the last commit asked for nothing more is taken."""
+        if isinstance(event, CommitFinished) and event.commit.is_changed and self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self._worker.stop()
+        if isinstance(event, LogLine):
+            self._log.write(event.text)
+        self._events.put(event)
