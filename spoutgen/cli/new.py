@@ -52,11 +52,11 @@ def is_spec(what: str) -> bool:
 
 def _spec_text(what: str, settings: list[tuple[str, str]]) -> tuple[str, str]:
     """The spec's text before ``--set`` (read from its file) or with it (written for a name), and its label."""
-    from spoutgen.spec.load import read
+    from spoutgen.spec import read_text
     from spoutgen.spec.starter import starter
 
     if is_spec(what):
-        return read(Path(what)), what
+        return read_text(Path(what)), what
     return starter(what, [*settings, *_answers(settings)]), "spout.yaml"
 
 
