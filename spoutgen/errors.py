@@ -89,6 +89,7 @@ CODES: dict[str, str] = {
     "SG107": "a key stands twice in one mapping",
     "SG108": "a YAML tag is not allowed",
     "SG109": "a word that is a boolean in YAML 1.1 and a string in YAML 1.2",
+    "SG110": "a value that `spoutgen set` cannot change",
     # 2xx: what the schema says
     "SG201": "unknown key",
     "SG202": "missing key",

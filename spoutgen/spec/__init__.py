@@ -1,6 +1,18 @@
 """YAML text -> Document (data and places) -> checked, frozen Spec."""
 
-from spoutgen.spec.load import LoadedSpec, find, load, load_text
+from spoutgen.spec.load import LoadedSpec, find, load, load_text, read_text
 from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
 
-__all__ = ["Batch", "LoadedSpec", "Marker", "Output", "Secret", "Source", "Spec", "find", "load", "load_text"]
+__all__ = [
+    "Batch",
+    "LoadedSpec",
+    "Marker",
+    "Output",
+    "Secret",
+    "Source",
+    "Spec",
+    "find",
+    "load",
+    "load_text",
+    "read_text",
+]

@@ -1,8 +1,8 @@
 """Passwords, tokens and keys that stand in a spec: finding them, and never showing them.
 
-A value counts as a credential by the name of its key (`DB_PASSWORD`, `apiKey`) or by its own shape (an AWS key, a private key, a URL with
-a password). Findings about it name the key, never the value; and since a finding shows the line that it is about, lines are
-masked before anybody sees them, even of a text that cannot be parsed.
+A value counts as a credential by the name of its key (`DB_PASSWORD`, `apiKey`) or by its own shape (an AWS key, a
+private key, a URL with a password). Findings about it name the key, never the value; and since a finding shows the line
+that it is about, lines are masked before anybody sees them, even of a text that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from spoutgen.errors import Diagnostic, Place
@@ -18,7 +19,10 @@ from spoutgen.spec.document import Document, Node, Path
 MASK = "***"
 
 _WORDS = frozenset(
-    "password passwd passphrase secret token credential credentials apikey accesskey secretkey privatekey".split()
+    {
+        *("password", "passwd", "passphrase", "secret", "token", "credential", "credentials"),
+        *("apikey", "accesskey", "secretkey", "privatekey"),
+    }
 )
 _WORDS_AFTER_ANOTHER = frozenset({"pwd", "pass"})
 _PAIRS = frozenset(
@@ -26,7 +30,10 @@ _PAIRS = frozenset(
 )
 # A name that ends so tells where a credential is, or something about it.
 _HARMLESS_ENDINGS = frozenset(
-    "file path dir name url uri endpoint type id ttl expiry timeout length count mount enabled header".split()
+    {
+        *("file", "path", "dir", "name", "url", "uri", "endpoint", "mount", "header", "type", "id"),
+        *("ttl", "expiry", "timeout", "length", "count", "enabled"),
+    }
 )
 _HARMLESS_VALUES = frozenset(("", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"))
 
@@ -40,7 +47,10 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,}")),
     ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
     ("a URL with a password", re.compile(r"(?<=://)[^/\s:@\"']{0,256}:[^/\s@\"']{1,256}(?=@)")),
-    ("a connection string with a password", re.compile(r"(?i)\b(?:password|pwd|accountkey)\s*=\s*[^\s;&\"']+")),
+    (
+        "a connection string with a password",
+        re.compile(r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']+)"),
+    ),
 )
 _SETTING = re.compile(r"([A-Za-z0-9_.-]+)[\"']?[ \t]*[:=][ \t]*(?=\S)")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -53,7 +63,7 @@ def is_credential_name(name: str) -> bool:
         return False
     if any(part in _WORDS for part in parts) or any(part in _WORDS_AFTER_ANOTHER for part in parts[1:]):
         return True
-    return any(pair in _PAIRS for pair in zip(parts, parts[1:], strict=False))
+    return any(pair in _PAIRS for pair in pairwise(parts))
 
 
 def shape(text: str) -> str | None:
@@ -96,7 +106,7 @@ def _leaves(data: Any) -> Iterator[tuple[Path, str | int | float]]:
 
 
 def masked(findings: Iterable[Diagnostic], secrets: Iterable[Node] = ()) -> list[Diagnostic]:
-    """The same findings without any credential in the lines that they show; ``secrets`` are the values that check found."""
+    """The findings without any credential in the lines that they show; ``secrets`` are the values that check found."""
     known: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for node in secrets:
         for place in node.text.places(node.start, node.end):
@@ -111,7 +121,7 @@ def masked(findings: Iterable[Diagnostic], secrets: Iterable[Node] = ()) -> list
 
 
 def _masked(place: Place, known: list[tuple[int, int]]) -> Place:
-    """The place with every credential of its line replaced; without its line, where the caret would not fit any more."""
+    """The place with every credential of its line replaced; without its line, where the caret would not fit it."""
     line = place.text
     if line is None:
         return place
@@ -132,14 +142,14 @@ def _masked(place: Place, known: list[tuple[int, int]]) -> Place:
 
 
 def _spans(line: str) -> Iterator[tuple[int, int]]:
-    """Where credentials stand in a line, seen without parsing: after a telling key, to the end of the line; or by shape."""
+    """Where credentials stand in a line, without parsing it: from a telling key to the end of the line, or by shape."""
     for found in _SETTING.finditer(line):
         if is_credential_name(found[1].rsplit(".", 1)[-1]) and line[found.end()] not in "{[|>&*!#":
             yield found.end(), len(line.rstrip())
             break
     for _, pattern in _SHAPES:
         for found in pattern.finditer(line):
-            yield found.span()
+            yield found.span("secret" if "secret" in pattern.groupindex else 0)
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

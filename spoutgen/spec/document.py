@@ -1,8 +1,9 @@
 """YAML text -> Document: plain data, and for every value the place where it stands. The only importer of yaml.
 
-The data is built from PyYAML's events in a loop, never by recursion and never by PyYAML's constructors, so that no tag can make
-an object, and depth, size and aliases are bounded while reading rather than after. libyaml reads the text where it is there; when it
-finds a mistake, the pure parser reads the text again, so that a mistake is told in the same words on every machine.
+The data is built from PyYAML's events in a loop, never by recursion nor by PyYAML's constructors, so that no tag can
+make an object, and depth, size and aliases are bounded while reading rather than after. Where libyaml is there it
+reads the text; when it finds a mistake, the pure parser reads it again, so that the mistake is told in the same words
+on every machine.
 """
 
 from __future__ import annotations
@@ -17,28 +18,25 @@ import yaml
 from spoutgen.errors import Diagnostic, SpecError
 from spoutgen.spec.scalars import YAML_1_1_BOOLEANS, is_finite, resolve
 from spoutgen.spec.syntax import Mistake, explain
-from spoutgen.spec.text import Text
+from spoutgen.spec.text import SURROGATE, Text, refuse_unreadable
 
 Path = tuple[str | int, ...]
 
-MOST_BYTES = 1 << 20
 MOST_DEPTH = 32
 MOST_NODES = 10_000
 
 HAS_LIBYAML = bool(getattr(yaml, "__with_libyaml__", False))
 
-# NUL and other control characters, lone surrogates, a byte order mark inside the text; and U+0085, U+2028 and U+2029, which
-# PyYAML takes for line breaks (YAML 1.1) and would fold away.
-_UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# libyaml takes tabs between values and refuses unknown directives; the pure parser does neither.
+_PARSERS_DIFFER = re.compile("\t|^%", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """Where one value stands: offsets into ``text``; ``start`` includes an anchor or a tag.
 
-    ``kind`` is scalar, mapping, sequence or alias. ``style`` is the quote (``'`` or ``"``), the sign of a block scalar (``|``
-    or ``>``), ``{`` or ``[`` for a flow collection, and empty otherwise. ``key`` is the span of the key, if there is one.
+    ``kind`` is scalar, mapping, sequence or alias. ``style`` is the quote (``'`` or ``"``), the sign of a block scalar
+    (``|`` or ``>``), ``{`` or ``[`` for a flow collection, and empty otherwise. ``key`` is the span of the key, if any.
     """
 
     text: Text
@@ -78,62 +76,26 @@ class Document:
         return self.nodes[path]
 
 
-def parse(text: str, file: str, *, is_whole_file: bool = True, libyaml: bool = HAS_LIBYAML) -> Document:
-    """Read a text, or with ``is_whole_file=False`` one value; raises SpecError when it cannot be read to the end."""
-    source = Text(file, text)
-    refuse_unreadable(source)
+def parse(text: Text, *, start: int = 0, is_whole_file: bool = True, libyaml: bool = HAS_LIBYAML) -> Document:
+    """Read a text, or with ``is_whole_file=False`` the one value that begins at ``start``.
+
+    Raises SpecError when it cannot be read to the end; smaller mistakes become the document's findings.
+    """
+    refuse_unreadable(text)
+    # What comes before the value is blanked out, so that all offsets are those of the text that a person sees.
+    readable = " " * start + text.text[start:]
+    if libyaml and not _PARSERS_DIFFER.search(readable):
+        try:
+            return _Builder(text, is_whole_file).build(_events(readable, True))
+        except _BrokenError:
+            pass  # the pure parser has the last word
     try:
-        return _Builder(source, is_whole_file).build(_events(text, libyaml))
+        return _Builder(text, is_whole_file).build(_events(readable, False))
     except _BrokenError as broken:
-        if libyaml:
-            try:
-                _Builder(source, is_whole_file).build(_events(text, False))
-            except _BrokenError as pure:
-                broken = pure
-        raise SpecError(*broken.findings, _syntax_error(source, broken.mistake)) from None
-
-
-def decode(raw: bytes, file: str) -> str:
-    """The text of a file's bytes, which must be UTF-8; a byte order mark stays at its beginning."""
-    if len(raw) > MOST_BYTES:
-        raise SpecError(too_large(file, len(raw)))
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise SpecError(_not_utf8(raw, file, error)) from error
-
-
-def too_large(file: str, size: int) -> Diagnostic:
-    """The finding about a file of too many bytes."""
-    message = f"the file has {size:,} bytes; a spec has at most {MOST_BYTES:,}"
-    return Diagnostic("SG102", message, Text(file, "").place(0, 0), "is this the right file?")
-
-
-def refuse_unreadable(text: Text) -> None:
-    """Raise for the characters that YAML or PyYAML does not carry as they are."""
-    found = _UNREADABLE.search(text.text)
-    if not found:
-        return
-    code = ord(found[0])
-    place = text.place(found.start(), found.end())
-    if code in (0x85, 0x2028, 0x2029):
-        hint = f'inside double quotes write it as "\\u{code:04x}"'
-    elif code == 0:
-        hint = "is this a text file in UTF-8?"
-    else:
-        hint = "remove it; in double quotes it can be written with a backslash, such as \"\\u%04x\"" % code
-    raise SpecError(Diagnostic("SG103", f"the character U+{code:04X} may not stand in a YAML text", place, hint))
-
-
-def _not_utf8(raw: bytes, file: str, error: UnicodeDecodeError) -> Diagnostic:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        place = Text(file, "").place(0, 0)
-        return Diagnostic("SG103", "the file is UTF-16, not UTF-8", place, "save it as UTF-8")
-    before = raw[: error.start].decode()
-    line = raw[error.start :].split(b"\n", 1)[0].decode(errors="replace")
-    place = Text(file, before + line).place(len(before), len(before) + 1)
-    message = f"byte 0x{raw[error.start]:02x} at offset {error.start} is not UTF-8"
-    return Diagnostic("SG103", message, place, "save the file as UTF-8")
+        explained = explain(text.text, broken.mistake)
+        place = text.place(explained.start, explained.end)
+        finding = Diagnostic(explained.code, explained.message, place, explained.hint)
+        raise SpecError(*broken.findings, finding) from None
 
 
 class _BrokenError(Exception):
@@ -143,11 +105,6 @@ class _BrokenError(Exception):
         super().__init__(mistake.problem)
         self.mistake = mistake
         self.findings: tuple[Diagnostic, ...] = ()
-
-
-def _syntax_error(text: Text, mistake: Mistake) -> Diagnostic:
-    start, end, message, hint = explain(text.text, mistake)
-    return Diagnostic("SG104", message, text.place(start, end), hint)
 
 
 def _events(text: str, libyaml: bool) -> Iterator[Any]:
@@ -224,7 +181,7 @@ class _Builder:
                     case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                         self.open(event)
                     case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                        self.close(event.end_mark.index)
+                        self.close(event)
                     case yaml.AliasEvent():
                         self.alias(event)
                     case yaml.DocumentStartEvent():
@@ -259,7 +216,7 @@ class _Builder:
             self.finding("SG109", message, start, end, f'write {meant}, or "{text}" for the text', path)
         elif not is_finite(value):
             self.finding("SG204", "this number cannot be written as JSON", start, end, None, path)
-        elif isinstance(value, str) and _SURROGATE.search(value):
+        elif isinstance(value, str) and SURROGATE.search(value):
             hint = "write the character itself, or \\U and eight digits"
             self.finding("SG104", "half a surrogate pair is not a character", start, end, hint, path)
         self.add(value, Node(self.text, start, end, "scalar", style, event.anchor is not None, self.key_span()))
@@ -284,10 +241,10 @@ class _Builder:
         data: Any = {} if is_mapping else []
         self.frames.append(_Frame(data, path, start, style, event.anchor, own_key, is_dead, end=end))
 
-    def close(self, end: int) -> None:
+    def close(self, event: Any) -> None:
         frame = self.frames.pop()
         if frame.style:
-            frame.end = end
+            frame.end = event.end_mark.index
         kind = "mapping" if isinstance(frame.data, dict) else "sequence"
         if frame.anchor is not None:
             self.anchors[frame.anchor] = _Anchored(frame.data, frame.size, frame.height, True)
@@ -327,7 +284,9 @@ class _Builder:
         if text in frame.seen:
             frame.key_is_dead = True
             first = self.text.place(frame.seen[text], frame.seen[text]).line
-            self.finding("SG107", f"`{text}` stands twice; the first is in line {first}", start, end, "remove one of them")
+            self.finding(
+                "SG107", f"`{text}` stands twice; the first is in line {first}", start, end, "remove one of them"
+            )
             return
         frame.seen[text] = start
         if style:
@@ -350,7 +309,11 @@ class _Builder:
         tag = re.match(r"\S+", self.text.text[start : start + 200])
         written = tag[0] if tag else "!"
         is_text = written in ("!", "!!str")
-        hint = "put the value in quotes instead" if is_text else "write the plain value; a spec is never turned into objects"
+        hint = (
+            "put the value in quotes instead"
+            if is_text
+            else "write the plain value; a spec is never turned into objects"
+        )
         self.finding("SG108", f"the tag {written} is not allowed", start, start + len(written), hint, path)
 
     def add(self, value: Any, node: Node, size: int = 1, height: int = 0) -> None:
@@ -365,14 +328,16 @@ class _Builder:
         frame.end = max(frame.end, node.end)
         if isinstance(frame.data, list):
             if not frame.is_dead:
-                self.nodes[(*frame.path, len(frame.data))] = node
+                path = (*frame.path, len(frame.data))
+                self.nodes[path] = node
             frame.data.append(value)
             return
         key = frame.key or ""
         if not frame.key_is_dead:
             frame.data[key] = value
             if not frame.is_dead:
-                self.nodes[(*frame.path, key)] = node
+                path = (*frame.path, key)
+                self.nodes[path] = node
         frame.key, frame.key_span, frame.key_is_dead = None, None, False
 
     def next_path(self) -> Path:
@@ -380,7 +345,8 @@ class _Builder:
         if not self.frames:
             return ()
         frame = self.frames[-1]
-        return (*frame.path, len(frame.data) if isinstance(frame.data, list) else frame.key or "")
+        key = len(frame.data) if isinstance(frame.data, list) else frame.key or ""
+        return (*frame.path, key)
 
     def key_span(self) -> tuple[int, int] | None:
         return self.frames[-1].key_span if self.frames else None
@@ -421,5 +387,7 @@ class _Builder:
         node = self.nodes.get(())
         if node is None or self.data is None:
             hint = "`spoutgen new NAME` writes a spec to begin with"
-            self.stop("SG105", "the file is empty" if not self.text.text.strip() else "the file holds no spec", 0, 0, hint)
+            self.stop(
+                "SG105", "the file is empty" if not self.text.text.strip() else "the file holds no spec", 0, 0, hint
+            )
         self.stop("SG105", "the file must be a mapping such as `name: spoutmarker`", node.start, node.end)

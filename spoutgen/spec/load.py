@@ -12,13 +12,14 @@ from typing import Any
 
 from spoutgen.errors import Diagnostic, Place, ProjectError, SpecError
 from spoutgen.spec import credentials, rules, schema, violations
-from spoutgen.spec.document import HAS_LIBYAML, MOST_BYTES, Document, Node, decode, parse, too_large
+from spoutgen.spec.document import HAS_LIBYAML, Node, parse
 from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
-from spoutgen.spec.overrides import overridden
+from spoutgen.spec.pipeline_part import refused_fields
+from spoutgen.spec.settings import FILE_PREFIX, overridden
+from spoutgen.spec.text import BYTE_ORDER_MARK, MOST_BYTES, Text, decode, too_large
 from spoutgen.spec.units import UNITS, kubernetes_quantity, parse_duration, parse_size
 
 FILE_NAME = "spout.yaml"
-BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,18 @@ def find(path: Path) -> Path:
         return spec
     others = sorted(other.name for other in path.glob("*.y*ml"))
     like = next((name for name in others if name.lower().startswith("spout.")), None)
-    hint = f"did you mean {path / like}? a project's spec is {FILE_NAME}" if like else "`spoutgen new NAME` makes a project"
+    hint = (
+        f"did you mean {path / like}? a project's spec is {FILE_NAME}"
+        if like
+        else "`spoutgen new NAME` makes a project"
+    )
     raise ProjectError(Diagnostic("SG401", f"the folder {path} has no {FILE_NAME}", None, hint))
 
 
 def load(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> LoadedSpec:
     """Read and check the spec at ``path`` (a folder stands for its spec); raises SpecError with every finding."""
     file = find(path)
-    return _load(read(file), file, str(file), overrides, HAS_LIBYAML)
+    return _load(read_text(file), file, str(file), overrides, HAS_LIBYAML)
 
 
 def load_text(text: str | bytes, file: str, overrides: Sequence[tuple[str, str]] = ()) -> LoadedSpec:
@@ -56,7 +61,7 @@ def load_text(text: str | bytes, file: str, overrides: Sequence[tuple[str, str]]
     return _load(whole, Path(file), file, overrides, HAS_LIBYAML)
 
 
-def read(file: Path) -> str:
+def read_text(file: Path) -> str:
     """The text of a spec, byte order mark included; raises SpecError where it cannot be read."""
     try:
         with file.open("rb") as stream:
@@ -80,13 +85,11 @@ def _unreadable(file: Path, error: OSError) -> Diagnostic:
     return Diagnostic("SG101", f"{error.strerror or error}", Place(str(file)), hint)
 
 
-def _load(
-    text: str, path: Path, file: str, overrides: Sequence[tuple[str, str]], libyaml: bool
-) -> LoadedSpec:
-    document: Document | None = None
+def _load(text: str, path: Path, file: str, overrides: Sequence[tuple[str, str]], libyaml: bool) -> LoadedSpec:
     secrets: list[Node] = []
     try:
-        document = overridden(parse(text.removeprefix(BYTE_ORDER_MARK), file, libyaml=libyaml), overrides)
+        document = parse(Text(file, text.removeprefix(BYTE_ORDER_MARK)), libyaml=libyaml)
+        document = overridden(document, overrides, libyaml)
         findings = list(document.findings)
         spoilt = set(document.spoilt)
         for place, finding in credentials.check(document):
@@ -99,22 +102,24 @@ def _load(
         spoilt.update(place for place, _ in wrong)
         filled = schema.with_defaults(document.data)
         findings += rules.check(document, filled, spoilt)
+        findings += refused_fields(document, filled, spoilt)
     except SpecError as error:
-        raise SpecError(*in_order(credentials.masked(error.diagnostics, secrets))) from error.__cause__
-    findings = in_order(credentials.masked(findings, secrets))
+        raise SpecError(*_in_order(credentials.masked(error.diagnostics, secrets), overrides)) from error.__cause__
+    findings = _in_order(credentials.masked(findings, secrets), overrides)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
     return LoadedSpec(_spec(filled), text, path, tuple(findings))
 
 
-def in_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Findings as the file has them, line by line; those of the command line after it."""
+def _in_order(findings: Iterable[Diagnostic], overrides: Sequence[tuple[str, str]]) -> list[Diagnostic]:
+    """Findings as the file has them, line by line, and after it those of the settings."""
+    files = {FILE_PREFIX + key: number for number, (key, _) in enumerate(overrides, start=1)}
 
-    def key(finding: Diagnostic) -> tuple[bool, int, int]:
+    def position(finding: Diagnostic) -> tuple[int, int, int]:
         place = finding.place
-        return (place is None or place.file.startswith("--set"), place.line if place else 0, place.column if place else 0)
+        return (files.get(place.file, 0), place.line, place.column) if place else (0, 0, 0)
 
-    return sorted(findings, key=key)
+    return sorted(findings, key=position)
 
 
 def _spec(filled: dict[str, Any]) -> Spec:

@@ -1,7 +1,7 @@
 """What a plain scalar means: the core schema of YAML 1.2 (YAML 1.2.2, section 10.3.2).
 
-Only null, true/false, integers and decimal numbers are special; ``1:30``, dates and all the rest are text. The words that YAML
-1.1 took for booleans (yes, no, on, off) are reported, since half of all readers would still take them so.
+Only null, true/false, integers and decimal numbers are special; ``1:30``, dates and all the rest are text. The words
+that YAML 1.1 took for booleans (yes, no, on, off) are known here too: half of all readers would still take them so.
 """
 
 from __future__ import annotations

@@ -42,12 +42,24 @@ def source_schema(source_type: str) -> Schema:
 @cache
 def bundle() -> Schema:
     """The whole schema as one document without outside references, as editors like it."""
-    text = (schemas_dir() / "spec-1.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(re.sub(r'"sources/([a-z0-9_-]+)\.json"', r'"#/$defs/source-\1"', text))
+    bundled = _read("spec-1.json")
     for source_type in source_types():
-        source = {key: value for key, value in source_schema(source_type).items() if key not in ("$schema", "$id")}
-        schema["$defs"][f"source-{source_type}"] = source
+        bundled["$defs"][f"source-{source_type}"] = _without_identity(_read(f"sources/{source_type}.json"))
+    target = _without_identity(_read("pipeline-1.json"))
+    bundled["$defs"] |= {**target.pop("$defs", {}), "pipeline-1": target}
+    return bundled
+
+
+def _read(name: str) -> dict[str, Any]:
+    """A schema file, its references to other files turned into references within the bundle."""
+    text = (schemas_dir() / name).read_text("utf-8")
+    text = re.sub(r'"\$ref": "sources/([a-z0-9_-]+)\.json"', r'"$ref": "#/$defs/source-\1"', text)
+    schema: dict[str, Any] = json.loads(text.replace('"$ref": "pipeline-1.json"', '"$ref": "#/$defs/pipeline-1"'))
     return schema
+
+
+def _without_identity(schema: Schema) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
 
 
 def errors(data: Any) -> Iterator[Any]:
@@ -59,8 +71,8 @@ def errors(data: Any) -> Iterator[Any]:
 @cache
 def _validator() -> Any:
     # Importing jsonschema takes longer than all the rest of a `validate` together, so it comes last.
-    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
 
     @cache
     def compiled(pattern: str) -> re.Pattern[str]:
@@ -79,7 +91,8 @@ def _validator() -> Any:
         except UnitError:
             return  # the pattern says so already
 
-    return extend(Draft202012Validator, {"pattern": pattern, "x-maximum": maximum})(bundle())
+    keywords = {"pattern": pattern, "x-maximum": maximum}
+    return extend(Draft202012Validator, keywords)(bundle())  # type: ignore[no-untyped-call]
 
 
 # Walking the schema
@@ -93,34 +106,42 @@ def resolved(schema: Schema) -> Schema:
     return schema
 
 
-def at(path: tuple[str | int, ...], source_type: object = None) -> Schema | None:
-    """The schema of the value at ``path``, for a spec of that source type; None where there is none."""
+def at(path: tuple[str | int, ...], data: Any) -> Schema | None:
+    """The schema of the value at ``path`` within ``data``, which may lack it; None where there is none."""
     schema: Schema = bundle()
     for key in path:
-        found = next((child for part in _parts(schema, source_type) if (child := _child(part, key)) is not None), None)
+        found = next((child for part in _parts(schema, data) if (child := _child(part, key)) is not None), None)
         if found is None:
             return None
-        schema = resolved(found)
+        schema, data = resolved(found), _inner(data, key)
     return schema
 
 
-def properties(schema: Schema, source_type: object = None) -> dict[str, Schema]:
-    """The named properties of a mapping's schema, those of the source type included."""
+def properties(schema: Schema, data: Any) -> dict[str, Schema]:
+    """The named properties of a mapping's schema, those included that depend on what the mapping holds."""
     named: dict[str, Schema] = {}
-    for part in _parts(schema, source_type):
+    for part in _parts(schema, data):
         for key, child in part.get("properties", {}).items():
             named.setdefault(key, resolved(child))
     return named
 
 
-def _parts(schema: Schema, source_type: object) -> Iterator[Schema]:
-    """The schema and the branches of it that can describe a mapping."""
-    yield schema
+def _parts(schema: Schema, data: Any) -> Iterator[Schema]:
+    """The branches of the schema that can describe a mapping, the most special first, and the schema itself."""
     for choice in schema.get("allOf", ()):
-        if choice["if"]["properties"]["type"]["const"] == source_type:
-            yield resolved(choice["then"])
+        ((key, wanted),) = choice["if"]["properties"].items()
+        branch = "then" if _inner(data, key) == wanted["const"] else "else"
+        if branch in choice:
+            yield resolved(choice[branch])
     if "object" in schema.get("type", ()) and "then" in schema:
         yield resolved(schema["then"])
+    yield schema
+
+
+def _inner(data: Any, key: str | int) -> Any:
+    if isinstance(data, dict):
+        return data.get(key)
+    return data[key] if isinstance(data, list) and isinstance(key, int) and key < len(data) else None
 
 
 def _child(schema: Schema, key: str | int) -> Schema | None:
@@ -138,15 +159,15 @@ def _child(schema: Schema, key: str | int) -> Schema | None:
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data with every default filled in, keys in the schema's order; unknown keys are dropped, wrong values stay."""
+    """The data with all defaults, keys in the schema's order; unknown keys are dropped, wrong values stay."""
     top = bundle()["properties"]
-    source = data.get("source")
-    source_type = source.get("type") if isinstance(source, dict) else None
-    known = source_type in source_types()
-    extra = source_schema(source_type)["x-spoutgen"]["defaults"] if known else {}
     filled = _filled(top, data, {})
-    if known:
-        filled["source"] = _filled(source_schema(source_type)["properties"], source, {})
+    source = filled.get("source")
+    extra: Mapping[str, Any] = {}
+    if isinstance(source, dict) and source.get("type") in source_types():
+        own = source_schema(source["type"])
+        filled["source"] = _filled(own["properties"], source, {})
+        extra = own["x-spoutgen"]["defaults"]
     for key in ("output", "batch"):
         written = filled.get(key, {})
         if isinstance(written, dict):

@@ -1,4 +1,4 @@
-"""A text with a name and lines: turns character offsets into places that a person can find."""
+"""Bytes -> Text: what is UTF-8 and may stand in YAML; and from character offsets to places that a person can find."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 
-from spoutgen.errors import Place
+from spoutgen.errors import Diagnostic, Place, SpecError
 
-# What editors count as the end of a line. YAML 1.1 knows three more; document.py refuses those.
+MOST_BYTES = 1 << 20
+BYTE_ORDER_MARK = "\ufeff"
+
+# NUL and other control characters, lone surrogates, a byte order mark inside the text; and U+0085, U+2028 and U+2029,
+# which PyYAML takes for line breaks (YAML 1.1) and would fold away.
+_UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+# What editors count as the end of a line. YAML 1.1 knows three more; they are refused.
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -41,3 +48,46 @@ class Text:
             row += 1
             if row == len(starts) or starts[row] >= end:
                 return
+
+
+def decode(raw: bytes, file: str) -> str:
+    """The text of a file's bytes, which must be UTF-8; a byte order mark stays at its beginning."""
+    if len(raw) > MOST_BYTES:
+        raise SpecError(too_large(file, len(raw)))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise SpecError(_not_utf8(raw, file, error)) from error
+
+
+def too_large(file: str, size: int) -> Diagnostic:
+    """The finding about a file of too many bytes."""
+    message = f"the file has {size:,} bytes; a spec has at most {MOST_BYTES:,}"
+    return Diagnostic("SG102", message, Text(file, "").place(0, 0), "is this the right file?")
+
+
+def refuse_unreadable(text: Text, *, is_yaml: bool = True) -> None:
+    """Raise for characters that no text should hold, or that YAML or PyYAML does not carry as they are."""
+    found = (_UNREADABLE if is_yaml else SURROGATE).search(text.text)
+    if not found:
+        return
+    code = ord(found[0])
+    place = text.place(found.start(), found.end())
+    if code in (0x85, 0x2028, 0x2029):
+        hint = f'inside double quotes write it as "\\u{code:04x}"'
+    elif code == 0:
+        hint = "is this a text file in UTF-8?"
+    else:
+        hint = f'remove it; inside double quotes it can be written as "\\u{code:04x}"'
+    raise SpecError(Diagnostic("SG103", f"the character U+{code:04X} may not stand in a YAML text", place, hint))
+
+
+def _not_utf8(raw: bytes, file: str, error: UnicodeDecodeError) -> Diagnostic:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        place = Text(file, "").place(0, 0)
+        return Diagnostic("SG103", "the file is UTF-16, not UTF-8", place, "save it as UTF-8")
+    before = raw[: error.start].decode()
+    line = raw[error.start :].split(b"\n", 1)[0].decode(errors="replace")
+    place = Text(file, before + line).place(len(before), len(before) + 1)
+    message = f"byte 0x{raw[error.start]:02x} at offset {error.start} is not UTF-8"
+    return Diagnostic("SG103", message, place, "save the file as UTF-8")

@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([A-Za-zµ]*)", re.ASCII)
 _DURATION_WORDS = MappingProxyType(
     {
         **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1_000),
-        **dict.fromkeys(("", "ms", "msec", "millis", "millisecond", "milliseconds"), 1),
+        **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 1),
         **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60_000),
         **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3_600_000),
         **dict.fromkeys(("d", "day", "days"), 86_400_000),
@@ -96,6 +96,8 @@ def _duration_hint(text: str) -> str | None:
     if not found:
         return "write whole numbers with h, m, s or ms, largest first: 1h30m, 5m, 30s, 200ms"
     number, word = found.groups()
+    if not word and number.isdecimal():
+        return f"write {number}s"
     # A bare number means seconds everywhere else, so that is what its author meant.
     factor = 1_000 if not word else _DURATION_WORDS.get(word.lower())
     if factor is None:
@@ -119,7 +121,7 @@ def _size_hint(text: str) -> str | None:
 
 
 def parse_quantity(text: str) -> int:
-    """Bytes in a size as spoutgen or as Kubernetes writes it: ``64MiB``, ``64Mi``, ``64M``; raises :class:`UnitError`."""
+    """Bytes in a size as spoutgen or Kubernetes writes it: ``64MiB``, ``64Mi``, ``64M``; raises :class:`UnitError`."""
     found = _QUANTITY.fullmatch(text)
     if not found:
         raise UnitError(f"{text!r} is not a size", _size_hint(text))
@@ -127,7 +129,7 @@ def parse_quantity(text: str) -> int:
 
 
 def kubernetes_quantity(text: str) -> str:
-    """A checked quantity in Kubernetes' spelling: ``64MiB`` -> ``64Mi``, ``512B`` -> ``512``; others stay as they are."""
+    """A checked quantity in Kubernetes' spelling: ``64MiB`` -> ``64Mi``, ``512B`` -> ``512``; others stay."""
     return text.removesuffix("B")
 
 

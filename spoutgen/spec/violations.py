@@ -1,8 +1,8 @@
 """What the schema says against a document -> findings in plain English, one for each mistake, each at its place.
 
-jsonschema tells which rule failed and where; its own messages are for programmers. Ours are made of the schema's annotations (see
-:mod:`spoutgen.spec.schema`). One mistake can break several rules: a misspelt key is unknown and leaves another one missing, a number where a
-word is wanted has the wrong type and is not in the list. Each is told once.
+jsonschema tells which rule failed and where; its own messages are for programmers. Ours are made of the schema's
+annotations (see :mod:`spoutgen.spec.schema`). One mistake can break several rules: a misspelt key is unknown and leaves
+another one missing; a number where a word is wanted has the wrong type and is not in the list. Each is told once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from functools import cache
 from typing import Any
 
 from spoutgen.errors import Diagnostic
-from spoutgen.resources import schemas_dir
 from spoutgen.spec import schema
 from spoutgen.spec.document import Document, Path
 from spoutgen.spec.units import UNITS, UnitError, format_duration, format_size
 
 _SHOWN = 40
+_LISTED = 12
 
 
 def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diagnostic]]:
     """A finding with its path for each mistake that the schema sees, but none about the ``spoilt`` paths."""
     complaints: dict[Path, _Complaint] = {}
     for error in schema.errors(document.data):
-        for complaint in _complaints(error):
+        for complaint in _complaints(error, document.data):
             known = complaints.get(complaint.path)
             if known is None or complaint.rank < known.rank:
                 complaints[complaint.path] = complaint
@@ -42,7 +42,7 @@ def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diag
 
 @dataclass(frozen=True, slots=True)
 class _Complaint:
-    """One broken rule. ``rule`` is unknown, missing, key, or a keyword of JSON Schema; ``schema`` is where it stands."""
+    """One broken rule: unknown, missing, key, or a keyword of JSON Schema; ``schema`` is where it stands."""
 
     path: Path
     rule: str
@@ -56,14 +56,14 @@ class _Complaint:
         return {"unknown": 0, "type": 0, "missing": 2}.get(self.rule, 1)
 
 
-def _complaints(error: Any) -> Iterable[_Complaint]:
+def _complaints(error: Any, data: Any) -> Iterable[_Complaint]:
     path: Path = tuple(error.absolute_path)
     value, broken = error.instance, error.schema
     if error.validator == "required":
         # jsonschema gives one error for each missing key, but tells its name only in the message.
         for key in broken["required"]:
             if key not in value:
-                yield _missing(path, key, value)
+                yield _missing(path, key, value, data)
     elif error.validator == "additionalProperties":
         for key in value:
             if key not in broken["properties"]:
@@ -74,10 +74,10 @@ def _complaints(error: Any) -> Iterable[_Complaint]:
         yield _Complaint(path, error.validator, broken, value)
 
 
-def _missing(path: Path, key: str, siblings: Mapping[str, Any]) -> _Complaint:
+def _missing(path: Path, key: str, siblings: Mapping[str, Any], data: Any) -> _Complaint:
     """The complaint about a missing key, or about the key that was meant to be it."""
-    parent = schema.at(path, siblings.get("type")) or {}
-    named = schema.properties(parent, siblings.get("type"))
+    parent = schema.at(path, data) or {}
+    named = schema.properties(parent, siblings)
     for sibling in siblings:
         if sibling not in named and near(sibling, (key,)) == key:
             return _Complaint((*path, sibling), "unknown", parent, None, key)
@@ -100,7 +100,8 @@ def _diagnostic(document: Document, complaint: _Complaint) -> Diagnostic:
     name = dotted(complaint.path)
     match complaint.rule:
         case "unknown":
-            return document.at_key(complaint.path, "SG201", f"unknown key `{name}`", _unknown_hint(complaint))
+            code = "SG308" if complaint.path[0] == "pipeline" else "SG201"
+            return document.at_key(complaint.path, code, f"unknown key `{name}`", _unknown_hint(complaint))
         case "missing":
             hint = _missing_hint(complaint)
             return document.at_key(complaint.path[:-1], "SG202", f"`{name}` is missing", hint)
@@ -243,8 +244,8 @@ def _unknown_hint(complaint: _Complaint) -> str | None:
         return f"`{key}` belongs under `{elsewhere[0]}:`"
     if len(complaint.path) == 1 and re.sub("([A-Z])", r"_\1", key).lower() in _pipeline_fields():
         return "fields of the pipeline specification go under `pipeline:`"
-    known = sorted(schema.properties(complaint.schema))
-    return f"the keys here are {', '.join(known)}" if known else None
+    known = sorted(schema.properties(complaint.schema, {}))
+    return f"the keys here are {', '.join(known)}" if 0 < len(known) <= _LISTED else None
 
 
 @cache
@@ -252,9 +253,10 @@ def _homes() -> dict[str, list[str]]:
     """For each key below the top, the mappings in which it is known: interval -> [source]."""
     homes: dict[str, list[str]] = {}
     for parent in ("source", "marker", "output", "batch", "resources", "resources.requests"):
-        path = tuple(parent.split("."))
         for source_type in schema.source_types():
-            for key in schema.properties(schema.at(path, source_type) or {}, source_type):
+            data = {"source": {"type": source_type}}
+            found = schema.at(tuple(parent.split(".")), data) or {}
+            for key in schema.properties(found, data.get(parent)):
                 if parent not in homes.setdefault(key, []):
                     homes[key].append(parent)
     return homes
@@ -263,4 +265,4 @@ def _homes() -> dict[str, list[str]]:
 @cache
 def _pipeline_fields() -> frozenset[str]:
     """The top-level fields of a Pachyderm 1.x pipeline specification."""
-    return frozenset(json.loads((schemas_dir() / "pipeline-1.json").read_text("utf-8"))["properties"])
+    return frozenset(schema.bundle()["$defs"]["pipeline-1"]["properties"])
