@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUNTIME := cookiecutter-spout/{{cookiecutter.name}}
 
-.PHONY: demo test lint types unit bench lock clean
+.PHONY: demo test lint types unit bench soak lock clean
 .DEFAULT_GOAL := test
 
 # What users get: enough for the demo.
@@ -36,6 +36,10 @@ types: $(VENV)/.developing
 
 unit: $(VENV)/.developing
 	$(BIN)/python -m pytest
+
+# The fault tests with every step and many more rounds: an hour or so.
+soak: $(VENV)/.developing
+	SPOUTGEN_SOAK=1 $(BIN)/python -m pytest tests/fault tests/unit/project
 
 bench: $(VENV)/.developing
 	$(BIN)/python benchmarks
