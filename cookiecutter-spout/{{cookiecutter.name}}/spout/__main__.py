@@ -64,12 +64,11 @@ def spin(config: Config, pfs: Path, log: Log) -> None:
     source = Reconnecting(kind.make(config.options), log)
     shape = kind.shape(config, source.identity)
     fifo = Fifo(pfs / "out", lambda waited: log.warning("worker_does_not_read", seconds=round(waited, 1)))
-    thrown_away = fifo.discard()
     journal = Journal(fifo.path.parent, fifo.identity)
     announcement, origin = journal.read(), "journal"
     if announcement is None:
         announcement, origin = pulled(pfs / config.marker, shape), "marker"
-    facts = {"spout": config.name, "source": source.identity, "thrown_away": thrown_away}
+    facts = {"spout": config.name, "source": source.identity, "thrown_away": fifo.thrown_away}
     if announcement is None:
         log.info("started", **facts)
     else:

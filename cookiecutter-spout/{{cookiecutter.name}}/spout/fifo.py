@@ -1,7 +1,7 @@
 """The FIFO /pfs/out: the one way out of a 1.x spout.
 
 Opened once, for reading *and* writing, and kept for life. As long as we hold it, a worker that closes and reopens it
-(1.9.12 to 1.10.5 do so for every tar: v1.9.12:src/server/worker/master.go:886) neither breaks our pipe nor loses what
+(1.9.12 to 1.10.5 do so for every tar: v1.9.12:src/server/worker/master.go:880) neither breaks our pipe nor loses what
 is in the buffer, and opening never blocks.
 """
 
@@ -20,7 +20,8 @@ from pathlib import Path
 
 from spout.fatal import FatalError
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 30.0  # seconds until a worker that does not read is reported
+SETTLE = 0.5  # seconds without a byte being read, after which a worker does not read leftovers any more
 
 _PIECE = 1 << 16  # small pieces are gathered up to about this much for one write
 _BUFFER = 1 << 20  # what we ask the kernel to keep; its default of 64 KiB moves a third as much a second
@@ -36,7 +37,8 @@ class Fifo:
 
     def __init__(self, path: Path, stalled: Callable[[float], None], patience: float = PATIENCE) -> None:
         self.path = Path(os.path.realpath(path))  # /pfs/out is a link into the worker's scratch folder
-        self._fd = _open(self.path)
+        self.thrown_away = throw_leftovers_away(self.path)
+        self._fd = _open(self.path, os.O_RDWR)
         status = os.fstat(self._fd)
         self.identity = [status.st_dev, status.st_ino]
         self._stalled = stalled
@@ -46,19 +48,6 @@ class Fifo:
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # beyond /proc/sys/fs/pipe-user-pages-soft: then 64 KiB must do
                 fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BUFFER)
-
-    def discard(self) -> int:
-        """Throw away what is in the FIFO, and say how many bytes: the leftovers of a process that died.
-
-        A torn tar would be joined with our first one; whatever was whole is announced and written again. Waiting for
-        the worker to read them instead would be a deadlock on 1.11.0 to 1.11.2, which wait for a writer first
-        (v1.11.0:src/server/worker/pipeline/common.go:22).
-        """
-        thrown_away = 0
-        with contextlib.suppress(BlockingIOError):
-            while leftovers := os.read(self._fd, _BUFFER):
-                thrown_away += len(leftovers)
-        return thrown_away
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write all of ``pieces``, waiting for the worker as long as it takes."""
@@ -84,11 +73,47 @@ class Fifo:
 
     def unread(self) -> int:
         """How many bytes the worker has yet to read (FIONREAD)."""
-        return int.from_bytes(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return _unread(self._fd)
 
     def close(self) -> None:
         """Close the FIFO: only the end of the process does."""
         os.close(self._fd)
+
+
+def throw_leftovers_away(path: Path) -> int:
+    """Empty the FIFO of what a process that died left in it, and say how many bytes that were.
+
+    Whatever was whole is announced and written again; but the rest of a torn tar must never be joined with our first
+    one, for 1.12.1 and later would try to commit the two as one, in vain and for ever. So all this is done as a mere
+    reader: with no writer about, a worker that is inside a tar comes to the end of the file and knows it for torn.
+    As long as it reads, it is let; once it does not, it is between two tars, busy with a commit or (1.11.0 to 1.11.2,
+    v1.11.0:src/server/worker/pipeline/common.go:95) waiting for a writer, and what is left would reach it later.
+    """
+    fd = _open(path, os.O_RDONLY)
+    try:
+        if _unread(fd):
+            _wait_until_settled(fd)
+        thrown_away = 0
+        with contextlib.suppress(BlockingIOError):
+            while leftovers := os.read(fd, _BUFFER):
+                thrown_away += len(leftovers)
+        if thrown_away:
+            time.sleep(_LONGEST_PAUSE)  # should the worker have begun to read just now, it too finds the end
+        return thrown_away
+    finally:
+        os.close(fd)
+
+
+def _wait_until_settled(fd: int) -> None:
+    left, since = _unread(fd), time.monotonic()
+    while time.monotonic() - since < SETTLE:
+        time.sleep(_LONGEST_PAUSE)
+        if left != (left := _unread(fd)):
+            since = time.monotonic()
+
+
+def _unread(fd: int) -> int:
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class _Watch:
@@ -110,9 +135,9 @@ class _Watch:
             self._next *= 2
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, access: int) -> int:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fd = os.open(path, access | os.O_NONBLOCK)
     except OSError as error:
         raise FatalError(
             "pipe",

@@ -110,7 +110,7 @@ def test_the_environment_never_shows(worker):
 def test_a_signal_ends_it_with_128_and_its_number(worker, number, busy):
     config = {**SYMBOL, "source": {"type": "symbol", "symbol": ".", "interval": 60}}
     if busy == "writing":
-        worker.on_bytes = never_again
+        worker.on_block = never_again
     spout = Spout(worker.root, config)
     if busy == "writing":
         wait_for(lambda: spout.events)

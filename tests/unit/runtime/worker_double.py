@@ -6,7 +6,6 @@ routes by the marker's name as a plain prefix (v1.13.4:src/server/worker/pipelin
 
 import io
 import os
-import random
 import tarfile
 import threading
 import uuid
@@ -31,8 +30,10 @@ class Worker:
         self.master: dict[str, bytes] = {}
         self.marks: dict[str, bytes] = {}
         self.commits: list[dict[str, bytes]] = []  # what each tar held, in order
-        self.on_bytes: Callable[[], None] = lambda: None  # called after each block that was read
+        self.on_block: Callable[[], None] = lambda: None  # called after each block that was read
+        self.on_tar: Callable[[], None] = lambda: None  # called between reading a tar and committing it
         self.changed = threading.Condition()
+        self.is_wedged = False  # a tar with marker and data is tried again for ever, and nothing else is read
         self._run = ""
         self._torn = False
 
@@ -44,7 +45,7 @@ class Worker:
     def start(self) -> None:
         """A new run of the whole spout: new scratch folder and FIFO, the marker pulled, the links made."""
         with self.changed:
-            self._run, self._torn = uuid.uuid4().hex, False
+            self._run, self._torn, self.is_wedged = uuid.uuid4().hex, False, False
             scratch = self.fifo.parent
             scratch.mkdir(parents=True, mode=0o700)
             os.mkfifo(self.fifo)
@@ -63,21 +64,24 @@ class Worker:
     def wait_for(self, condition: Callable[[], bool], deadline: float = 20.0) -> None:
         """Wait until ``condition`` holds, looked at after each commit."""
         with self.changed:
-            assert self.changed.wait_for(condition, deadline), f"{len(self.commits)} commits, {self.marks}"
+            assert self.changed.wait_for(condition, deadline), f"{len(self.commits)} commits, wedged: {self.is_wedged}"
 
     def _receive(self, run: str, fifo: Path) -> None:
         fd = os.open(fifo, os.O_RDONLY)
         try:
             while True:
-                tar = read_tar(fd, self.on_bytes)
+                tar = read_tar(fd, self._block_read)
                 if tar is None:
                     os.close(os.open(fifo, os.O_RDONLY))  # the end of file: wait for the next writer
                     continue
+                self.on_tar()
                 with self.changed:
                     if run != self._run:
                         return  # this worker is dead
                     self._commit(tar)
                     self.changed.notify_all()
+                    if self.is_wedged:
+                        return
         except TornTarError:
             with self.changed:
                 if run == self._run:
@@ -86,20 +90,25 @@ class Worker:
         finally:
             os.close(fd)
 
+    def _block_read(self) -> None:
+        self.on_block()  # looked up anew each time: tests change it
+
     def _commit(self, tar: bytes) -> None:
         entries = dict(entries_of(tar))
         marks = {name: data for name, data in entries.items() if os.path.normpath(name).startswith(self.marker)}
-        assert marks in ({}, entries), "all requests in a put files call must have the same commit ID"
+        if marks not in ({}, entries):
+            self.is_wedged = True
+            return
         self.commits.append(entries)
         (self.marks if marks else self.master).update(entries)
 
 
-def read_tar(fd: int, on_bytes: Callable[[], None] = lambda: None) -> bytes | None:
+def read_tar(fd: int, on_block: Callable[[], None] = lambda: None) -> bytes | None:
     """One tar, up to its two zero blocks; None at an end of file before it."""
     blocks: list[bytes] = []
     while True:
         header = _block(fd)
-        on_bytes()
+        on_block()
         if header is None:
             if blocks:
                 raise TornTarError
@@ -118,7 +127,7 @@ def read_tar(fd: int, on_bytes: Callable[[], None] = lambda: None) -> bytes | No
             raise TornTarError from error
         for _ in range(-(-size // BLOCK)):
             block = _block(fd)
-            on_bytes()
+            on_block()
             if block is None:
                 raise TornTarError
             blocks.append(block)
@@ -162,15 +171,3 @@ def recorded(path: Path) -> Iterator[list[dict[str, bytes]]]:
     yield tars
     thread.join(20)
     assert not thread.is_alive()
-
-
-def random_bytes_until(rng: random.Random, most: int, action: Callable[[], None]) -> Callable[[], None]:
-    """An ``on_bytes`` that calls ``action`` once, after a random number of blocks up to ``most``."""
-    left = [rng.randint(1, most)]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            action()
-
-    return count
