@@ -72,7 +72,10 @@ class Worker:
             while True:
                 tar = read_tar(fd, self._block_read)
                 if tar is None:
-                    os.close(os.open(fifo, os.O_RDONLY))  # the end of file: wait for the next writer
+                    try:
+                        os.close(os.open(fifo, os.O_RDONLY))  # the end of file: wait for the next writer
+                    except FileNotFoundError:
+                        return  # the test is over
                     continue
                 self.on_tar()
                 with self.changed:
