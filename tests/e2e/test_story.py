@@ -47,7 +47,7 @@ def test_the_story(terminal):
     terminal.run("run", "spoutmarker", "--commits", "6", "--set", "source.interval=20ms")
 
     header, row = terminal.rows("local", "list", "pipeline")
-    assert header.split() == "NAME VERSION INPUT CREATED STATE / LAST JOB DESCRIPTION".split()
+    assert header.split() == ["NAME", "VERSION", "INPUT", "CREATED", "STATE", "/", "LAST", "JOB", "DESCRIPTION"]
     assert re.fullmatch(rf"spoutmarker 1 +none +{AGO} +paused / starting", row)
     header, *branches = terminal.rows("local", "list", "branch", "spoutmarker")
     assert header == "BRANCH HEAD"
@@ -59,10 +59,15 @@ def test_the_story(terminal):
     terminal.run("set", "source.symbol=*", "image=spout-marker:v2", "spoutmarker")
     terminal.run("run", "spoutmarker", status=1)  # not before the edit is in the project
     terminal.run("update", "spoutmarker")
-    assert json.loads((terminal.folder / "spoutmarker/pipeline.json").read_text())["transform"]["image"] == "spout-marker:v2"
+    assert (
+        json.loads((terminal.folder / "spoutmarker/pipeline.json").read_text())["transform"]["image"]
+        == "spout-marker:v2"
+    )
     terminal.run("run", "spoutmarker", "--commits", "5", "--set", "source.interval=20ms")
 
-    assert re.fullmatch(rf"spoutmarker 2 +none +{AGO} +paused / starting", terminal.rows("local", "list", "pipeline")[1])
+    assert re.fullmatch(
+        rf"spoutmarker 2 +none +{AGO} +paused / starting", terminal.rows("local", "list", "pipeline")[1]
+    )
     assert terminal.out("local", "get", "file", "spoutmarker@marker:/mymark").splitlines() == DOTS + STARS
     assert terminal.out("local", "get", "file", "spoutmarker@master:/output") == "......*****\n"
 
@@ -70,7 +75,9 @@ def test_the_story(terminal):
 def check_commits(terminal):
     """Both branches: every marker commit one line longer, every line's data in a commit of master, newest first."""
     header, *rows = terminal.rows("local", "list", "commit", "spoutmarker@marker")
-    assert header == "REPO        BRANCH COMMIT                           FINISHED               SIZE PROGRESS DESCRIPTION"
+    assert (
+        header == "REPO        BRANCH COMMIT                           FINISHED               SIZE PROGRESS DESCRIPTION"
+    )
     sizes = [re.fullmatch(rf"spoutmarker marker ({ID}) {AGO} +(\d+)B +-", row)[2] for row in rows]
     assert sizes == ["27", "20", "14", "9", "5", "2"]
     _, *rows = terminal.rows("local", "list", "commit", "spoutmarker@master")

@@ -42,7 +42,9 @@ HOSTILE = [
     "<>&'\"",
 ]
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
-SYMBOLS = st.text(PRINTABLE, min_size=1, max_size=64) | st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3).map("".join)
+SYMBOLS = st.text(PRINTABLE, min_size=1, max_size=64) | st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3).map(
+    "".join
+)
 
 
 def rendered(symbol: str, description: str) -> dict[str, bytes]:
