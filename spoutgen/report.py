@@ -49,7 +49,7 @@ def _finding(diagnostic: Diagnostic, colour: bool) -> str:
     where = f"{printable(place.file)}:{place.line}:{place.column}: " if place else ""
     kind = f"{diagnostic.code} warning:" if diagnostic.severity == "warning" else diagnostic.code
     lines = [f"{where}{_painted(kind, diagnostic.severity, colour)} {printable(diagnostic.message)}"]
-    if place and place.text is not None:
+    if place and place.text and place.text.strip():
         line, caret = _shown(place)
         lines += [f"  {line}", f"  {_painted(caret, diagnostic.severity, colour)}"]
     if diagnostic.hint:

@@ -1,6 +1,6 @@
 """YAML text -> Document (data and places) -> checked, frozen Spec."""
 
-from spoutgen.spec.load import LoadedSpec, find, load, load_text, read_text
+from spoutgen.spec.loading import LoadedSpec, find, load, load_text, read_text
 from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
 
 __all__ = [

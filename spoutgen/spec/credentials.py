@@ -8,8 +8,8 @@ that it is about, lines are masked before anybody sees them, even of a text that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -37,22 +37,23 @@ _HARMLESS_ENDINGS = frozenset(
 )
 _HARMLESS_VALUES = frozenset(("", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"))
 
+# Every repetition is bounded: a line may have a megabyte, and must not take a second.
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
-    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})")),
+    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,255}")),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,255}")),
     ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,}")),
-    ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
+    ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,255}")),
+    ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{0,4096}")),
     ("a URL with a password", re.compile(r"(?<=://)[^/\s:@\"']{0,256}:[^/\s@\"']{1,256}(?=@)")),
     (
         "a connection string with a password",
-        re.compile(r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']+)"),
+        re.compile(r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']{1,256})"),
     ),
 )
-_SETTING = re.compile(r"([A-Za-z0-9_.-]+)[\"']?[ \t]*[:=][ \t]*(?=\S)")
+_SETTING = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{1,200})[\"']?[ \t]{0,20}[:=][ \t]{0,200}(?=\S)")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -112,33 +113,55 @@ def masked(findings: Iterable[Diagnostic], secrets: Iterable[Node] = ()) -> list
         for place in node.text.places(node.start, node.end):
             start = place.column - 1
             known.setdefault((place.file, place.line), []).append((start, start + place.width))
+    lines: dict[tuple[str, int], _Line] = {}
     return [
-        replace(finding, place=_masked(finding.place, known.get((finding.place.file, finding.place.line), [])))
-        if finding.place
-        else finding
+        replace(finding, place=_masked_place(finding.place, known, lines)) if finding.place else finding
         for finding in findings
     ]
 
 
-def _masked(place: Place, known: list[tuple[int, int]]) -> Place:
-    """The place with every credential of its line replaced; without its line, where the caret would not fit it."""
-    line = place.text
-    if line is None:
+def _masked_place(
+    place: Place, known: Mapping[tuple[str, int], list[tuple[int, int]]], lines: dict[tuple[str, int], _Line]
+) -> Place:
+    """The place with its line masked; ``lines`` are those that were masked before, for a line of many findings."""
+    if place.text is None:
         return place
-    spans = _joined([*known, *_spans(line)])
-    if not spans:
-        return place
-    caret = place.column - 1
-    if any(start < caret for start, _ in spans):
-        return replace(place, text=None, width=min(place.width, len(MASK)))
-    width = place.width
-    text, last = "", 0
-    for start, end in spans:
-        text += line[last:start] + MASK
+    at = (place.file, place.line)
+    if at not in lines:
+        lines[at] = _line(place.text, [*known.get(at, ()), *_spans(place.text)])
+    return _masked(place, lines[at]) if lines[at].spans else place
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where credentials stand in a line, and the line without them."""
+
+    spans: list[tuple[int, int]]
+    masked: str
+
+
+def _line(text: str, spans: list[tuple[int, int]]) -> _Line:
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    masked, last = "", 0
+    for start, end in joined:
+        masked += text[last:start] + MASK
         last = end
-        if start < caret + place.width:
-            width = max(1, start - caret + len(MASK))
-    return replace(place, text=text + line[last:], width=width)
+    return _Line(joined, masked + text[last:])
+
+
+def _masked(place: Place, line: _Line) -> Place:
+    """The place with its line masked; without its line, where the caret would not fit it any more."""
+    start = place.column - 1
+    end = start + place.width
+    if any(first < start for first, _ in line.spans):
+        return replace(place, text=None, width=min(place.width, len(MASK)))
+    covered = [first for first, _ in line.spans if first < end]
+    return replace(place, text=line.masked, width=covered[0] - start + len(MASK) if covered else place.width)
 
 
 def _spans(line: str) -> Iterator[tuple[int, int]]:
@@ -150,14 +173,3 @@ def _spans(line: str) -> Iterator[tuple[int, int]]:
     for _, pattern in _SHAPES:
         for found in pattern.finditer(line):
             yield found.span("secret" if "secret" in pattern.groupindex else 0)
-
-
-def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans in order, overlapping ones as one."""
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from spoutgen.errors import Diagnostic, SpecError
-from spoutgen.spec.scalars import YAML_1_1_BOOLEANS, is_finite, resolve
+from spoutgen.spec.scalars import LONGEST_NUMBER, YAML_1_1_BOOLEANS, is_finite, resolve
 from spoutgen.spec.syntax import Mistake, explain
 from spoutgen.spec.text import SURROGATE, Text, refuse_unreadable
 
@@ -27,8 +27,9 @@ MOST_NODES = 10_000
 
 HAS_LIBYAML = bool(getattr(yaml, "__with_libyaml__", False))
 
-# libyaml takes tabs between values and refuses unknown directives; the pure parser does neither.
-_PARSERS_DIFFER = re.compile("\t|^%", re.MULTILINE)
+# libyaml takes tabs between values, question marks in flow style, `|#` and commas in tags, and refuses unknown
+# directives; the pure parser does none of that.
+_PARSERS_DIFFER = re.compile(r"[\t?]|^%|[|>][-+0-9]*#|!\S*,", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,9 @@ class _Builder:
         start, end = event.start_mark.index, event.end_mark.index
         style = event.style if event.style in ("'", '"', "|", ">") else ""
         text: str = event.value
+        if start == end:
+            # An empty value: the parsers do not agree on which side of the blanks it stands.
+            start = end = len(self.text.text[:start].rstrip(" "))
         self.spend(start, end, 1, 0)
         frame = self.frames[-1] if self.frames else None
         if frame is not None and isinstance(frame.data, dict) and frame.key is None:
@@ -215,7 +219,9 @@ class _Builder:
             message = f"`{text}` means {meant} to some YAML readers and text to others"
             self.finding("SG109", message, start, end, f'write {meant}, or "{text}" for the text', path)
         elif not is_finite(value):
-            self.finding("SG204", "this number cannot be written as JSON", start, end, None, path)
+            is_long = len(text) > LONGEST_NUMBER or text[-1:].isdigit()
+            message = "this number is too large" if is_long else "this is no number that JSON knows"
+            self.finding("SG204", message, start, end, None, path)
         elif isinstance(value, str) and SURROGATE.search(value):
             hint = "write the character itself, or \\U and eight digits"
             self.finding("SG104", "half a surrogate pair is not a character", start, end, hint, path)
@@ -295,11 +301,16 @@ class _Builder:
             meant = YAML_1_1_BOOLEANS[text]
             message = f"the key `{text}` means {meant} to some YAML readers and text to others"
             self.finding("SG109", message, start, end, f'write "{text}" for the text', path)
+        elif text == "<<":
+            message, hint = "unknown key `<<`", "YAML 1.2 has no merge keys; write the keys out"
+            self.finding("SG201", message, start, end, hint, path)
         elif not isinstance(resolve(text), str):
             message = f"a key must be text, not `{text}`" if text else "a key is missing here"
             self.finding("SG203", message, start, end, f'write "{text}"' if text else None, path)
 
     def complex_key(self, frame: _Frame, start: int, end: int) -> None:
+        if frame.is_dead:
+            return
         is_template = self.text.text[start - 1 : start + 1] == "{{"
         hint = "a value that begins with {{ must stand in quotes" if is_template else "keys are plain words"
         self.finding("SG104", "a key must be text, not a list or a mapping", start, end, hint, frame.path)

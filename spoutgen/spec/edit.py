@@ -1,7 +1,7 @@
 """``key=value`` settings -> edits of the YAML text that leave every other byte as it was.
 
-An edit is a guess that is checked: each way of writing a value is tried in order, the one nearest to the old text first,
-and the first whose text reads back as exactly the wanted data is taken. So comments, order, quotes and line ends
+An edit is a guess that is checked: each way of writing a value is tried in order, the nearest to the old text first,
+and the first whose text reads back as exactly the wanted data is taken. So comments, order, quotes, line ends
 elsewhere stay, and no edit can ever say something else than what was asked for.
 """
 

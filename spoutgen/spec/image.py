@@ -18,7 +18,7 @@ def problem_of(image: str) -> Problem | None:
     slash = name.rfind("/")
     path, colon, tag = name[slash + 1 :].partition(":")
     repository = name[: slash + 1] + path
-    problem = _repository_problem(repository)
+    problem = _repository_problem(repository, image[len(repository) :])
     if problem:
         return problem
     if at and not _DIGEST.fullmatch(digest):
@@ -37,9 +37,9 @@ def problem_of(image: str) -> Problem | None:
     return None
 
 
-def _repository_problem(repository: str) -> Problem | None:
+def _repository_problem(repository: str, rest: str) -> Problem | None:
     if "://" in repository:
-        return "is a URL", f"write {repository.partition('://')[2]}"
+        return "is a URL", f"write {repository.partition('://')[2]}{rest}"
     if not repository or len(repository) > 255:
         return "is not an image such as spout-marker:v1", None
     parts = repository.split("/")
@@ -51,5 +51,5 @@ def _repository_problem(repository: str) -> Problem | None:
     if wrong is None:
         return None
     if _PART.fullmatch(wrong.lower()):
-        return "has upper-case letters in its repository", f"write {repository.lower()}"
+        return "has upper-case letters in its repository", f"write {repository.lower()}{rest}"
     return f"is not an image such as spout-marker:v1: `{wrong}` is no legal part of it", None

@@ -187,7 +187,7 @@ def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
     if fixed.startswith(marker) or may_match:
         message = f"`output.path` begins with the marker's name `{marker}`, so its files would be taken for markers"
         at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
-        yield look.document.at_value(at, "SG305", message, f"choose another path, such as data/{path}")
+        yield look.document.at_value(at, "SG305", message, "choose another path, or another marker")
 
 
 def variables_are_free(look: Look) -> Iterator[Diagnostic]:
@@ -285,7 +285,9 @@ def symbol_is_printable(look: Look) -> Iterator[Diagnostic]:
             "a line break" if wrong in "\r\n\v\f\x85\u2028\u2029" else f"the unprintable character U+{ord(wrong):04X}"
         )
         message = f"`source.symbol` may not hold {what}"
-        yield look.document.at_value(("source", "symbol"), "SG204", message, "each record is one line of text")
+        yield look.document.at_value(
+            ("source", "symbol"), "SG204", message, "a record is one line that people can read"
+        )
 
 
 def _is_printable(char: str) -> bool:

@@ -127,15 +127,18 @@ def properties(schema: Schema, data: Any) -> dict[str, Schema]:
 
 
 def _parts(schema: Schema, data: Any) -> Iterator[Schema]:
-    """The branches of the schema that can describe a mapping, the most special first, and the schema itself."""
-    for choice in schema.get("allOf", ()):
-        ((key, wanted),) = choice["if"]["properties"].items()
-        branch = "then" if _inner(data, key) == wanted["const"] else "else"
-        if branch in choice:
-            yield resolved(choice[branch])
-    if "object" in schema.get("type", ()) and "then" in schema:
-        yield resolved(schema["then"])
+    """The branches of the schema that describe a mapping, the most special first, and the schema itself."""
+    for choice in (*schema.get("allOf", ()), schema):
+        branch = choice.get("then" if _holds(choice.get("if", {}), data) else "else")
+        if branch is not None:
+            yield resolved(branch)
     yield schema
+
+
+def _holds(condition: Schema, data: Any) -> bool:
+    """Whether a mapping meets the condition of an if/then, of the two kinds that our schemas use."""
+    is_equal = all(_inner(data, key) == wanted["const"] for key, wanted in condition.get("properties", {}).items())
+    return is_equal and all(isinstance(data, dict) and key in data for key in condition.get("required", ()))
 
 
 def _inner(data: Any, key: str | int) -> Any:

@@ -1,8 +1,8 @@
 """A YAML parser's complaint in plain words, with a hint for the classics: tabs, quotes, missing spaces, indentation.
 
 The complaints are those of PyYAML's pure parser, which document.py asks whenever a text is broken. The text itself
-tells more than they do: "mapping values are not allowed here" may be a colon in a value, a missing space one line above,
-or a wrong indentation.
+tells more than they do: "mapping values are not allowed here" may be a colon in a value, a missing space in the line
+above, or a wrong indentation.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ class Text:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
+        # A line may have a megabyte and ten thousand findings, which share one copy of it.
+        self._shown: dict[int, str] = {}
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[int]]:
@@ -44,7 +46,9 @@ class Text:
         while True:
             column = max(0, start - starts[row])
             width = max(1, min(end, ends[row]) - starts[row] - column)
-            yield Place(self.file, row + 1, column + 1, width, self.text[starts[row] : ends[row]])
+            if row not in self._shown:
+                self._shown[row] = self.text[starts[row] : ends[row]]
+            yield Place(self.file, row + 1, column + 1, width, self._shown[row])
             row += 1
             if row == len(starts) or starts[row] >= end:
                 return

@@ -22,6 +22,7 @@ from spoutgen.spec.units import UNITS, UnitError, format_duration, format_size
 
 _SHOWN = 40
 _LISTED = 12
+_LONGEST_WORD = 64
 
 
 def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diagnostic]]:
@@ -86,10 +87,12 @@ def _missing(path: Path, key: str, siblings: Mapping[str, Any], data: Any) -> _C
 
 def near(word: str, known: Iterable[str], present: Collection[str] = ()) -> str | None:
     """The known word that was probably meant, first of all one that is not there yet."""
+    if len(word) > _LONGEST_WORD:
+        return None
     by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
     wanted = re.sub("[_-]", "", word).lower()
     absent = [folded for folded, name in by_fold.items() if name not in present]
-    close = difflib.get_close_matches(wanted, absent, 1, 0.6) or difflib.get_close_matches(wanted, by_fold, 1, 0.75)
+    close = difflib.get_close_matches(wanted, absent, 1, 0.7) or difflib.get_close_matches(wanted, by_fold, 1, 0.75)
     return by_fold[close[0]] if close else None
 
 
@@ -106,11 +109,13 @@ def _diagnostic(document: Document, complaint: _Complaint) -> Diagnostic:
             hint = _missing_hint(complaint)
             return document.at_key(complaint.path[:-1], "SG202", f"`{name}` is missing", hint)
         case "key":
-            code, message, hint = _wrong(document, complaint, f"the key `{name}`")
-            return document.at_key(complaint.path, code, message, hint)
+            message = f"the key `{name}` must be {_expects(complaint.schema)}"
+            return document.at_key(complaint.path, "SG204", message, _characters_hint(complaint))
         case "minProperties":
-            message = f"`{name}` must be {complaint.schema['x-expects']}"
-            return document.at_value(complaint.path, "SG202", message)
+            return document.at_value(complaint.path, "SG202", f"`{name}` must be {_expects(complaint.schema)}")
+        case "maxProperties":
+            message = f"`{name}` must be {_expects(complaint.schema)}, not both"
+            return document.at_value(complaint.path, "SG204", message)
         case "type":
             message = f"`{name}` must be {_expects(complaint.schema)}, not {described(complaint.value)}"
             return document.at_value(complaint.path, "SG203", message, _type_hint(document, complaint))
@@ -118,12 +123,14 @@ def _diagnostic(document: Document, complaint: _Complaint) -> Diagnostic:
             message = f"`{name}` {complaint.schema['x-message']}"
             return document.at_key(complaint.path, "SG204", message, complaint.schema.get("x-hint"))
         case _:
-            return document.at_value(complaint.path, *_wrong(document, complaint, f"`{name}`"))
+            message = f"`{name}` must be {_expects(complaint.schema)}, not {described(complaint.value)}"
+            code = complaint.schema.get("x-code", "SG204")
+            return document.at_value(complaint.path, code, message, _value_hint(complaint))
 
 
 def dotted(path: Path) -> str:
     """A path as messages show it: ``source.interval``, ``secrets[0].name``."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    text = "".join(f"[{key}]" if isinstance(key, int) else "." + (key or '""') for key in path)
     return _cut(text.removeprefix("."), 80) or "the spec"
 
 
@@ -149,23 +156,29 @@ def _expects(broken: schema.Schema) -> str:
     return expects
 
 
-def _wrong(document: Document, complaint: _Complaint, name: str) -> tuple[str, str, str | None]:
-    """Code, message and hint about a value of the right type that is not allowed."""
+def _value_hint(complaint: _Complaint) -> str | None:
+    """What to write instead of a value of the right type that is not allowed."""
     broken, value = complaint.schema, complaint.value
-    code = broken.get("x-code", "SG204")
-    message = f"{name} must be {_expects(broken)}, not {described(value)}"
-    if isinstance(value, str) and "x-unit" in broken:
-        return code, message, _unit_hint(broken, value)
-    if isinstance(value, str) and "x-characters" in broken:
-        wrong = [char for char in dict.fromkeys(value) if not re.fullmatch(broken["x-characters"], char)]
-        if wrong:
-            listed = " ".join("a space" if char == " " else json.dumps(char) for char in wrong[:8])
-            return code, message, f"not allowed in it: {listed}"
+    hint: str | None = broken.get("x-hint")
+    if not isinstance(value, str):
+        return hint
+    if "x-unit" in broken:
+        return _unit_hint(broken, value)
     if "enum" in broken:
-        meant = near(value, filter(_is_text, broken["enum"])) if isinstance(value, str) else None
-        if meant:
-            return code, message, f"did you mean `{meant}`?"
-    return code, message, broken.get("x-hint")
+        choices = list(filter(_is_text, broken["enum"]))
+        meant = near(value, choices)
+        return f"did you mean `{meant}`?" if meant else f"there is: {', '.join(choices)}"
+    return _characters_hint(complaint) or hint
+
+
+def _characters_hint(complaint: _Complaint) -> str | None:
+    """The characters of the value, or of the key, that are not allowed in it."""
+    allowed = complaint.schema.get("x-characters")
+    if allowed is None:
+        return None
+    wrong = [char for char in dict.fromkeys(complaint.value) if not re.fullmatch(allowed, char)]
+    listed = " ".join("a space" if char == " " else json.dumps(char, ensure_ascii=False) for char in wrong[:8])
+    return f"not allowed in it: {listed}" if wrong else None
 
 
 def _is_text(value: object) -> bool:
@@ -200,16 +213,18 @@ def _type_hint(document: Document, complaint: _Complaint) -> str | None:
     return None
 
 
-def _empty_hint(document: Document, complaint: _Complaint, wants_text: bool) -> str | None:
+def _empty_hint(document: Document, complaint: _Complaint, wants_text: bool) -> str:
+    """What to do about a key without a value: it may be meant as text, or be a comment by mistake."""
     node = document.nodes.get(complaint.path)
-    if node is None or not wants_text:
-        return "write a value, or remove the key"
-    if node.end > node.start:
-        return f'write "{node.text.text[node.start : node.end]}" for the text'
-    line_end = node.text.text[node.end :].split("\n", 1)[0]
-    if line_end.lstrip().startswith("#"):
-        return f'everything after # is a comment; put the value in quotes: "{line_end.strip()[:20]}"'
-    return "write a value, or remove the key"
+    if node is not None and wants_text and "x-unit" not in complaint.schema:
+        text = node.text.text
+        rest = text[node.end :].split("\n", 1)[0].strip()
+        if node.end > node.start:
+            return f'write "{text[node.start : node.end]}" for the text'
+        if rest.startswith("#"):
+            return f'everything after # is a comment; put the value in quotes: "{_cut(rest, 20)}"'
+    outer = schema.at(complaint.path[:-1], document.data) or {}
+    return "write a value" if complaint.path[-1] in outer.get("required", ()) else "write a value, or remove the key"
 
 
 def _number_hint(value: str, types: list[str]) -> str | None:
@@ -235,15 +250,13 @@ def _missing_hint(complaint: _Complaint) -> str | None:
 
 def _unknown_hint(complaint: _Complaint) -> str | None:
     key = str(complaint.path[-1])
+    if len(complaint.path) == 1 and re.sub("([A-Z])", r"_\1", key).lower() in _pipeline_fields():
+        return "fields of the pipeline specification go under `pipeline:`"
     if complaint.meant:
         return f"did you mean `{complaint.meant}`?"
-    if key == "<<":
-        return "merge keys are not part of YAML 1.2; write the keys out"
     elsewhere = [parent for parent in _homes().get(key, ()) if parent != ".".join(map(str, complaint.path[:-1]))]
     if elsewhere:
         return f"`{key}` belongs under `{elsewhere[0]}:`"
-    if len(complaint.path) == 1 and re.sub("([A-Z])", r"_\1", key).lower() in _pipeline_fields():
-        return "fields of the pipeline specification go under `pipeline:`"
     known = sorted(schema.properties(complaint.schema, {}))
     return f"the keys here are {', '.join(known)}" if 0 < len(known) <= _LISTED else None
 

@@ -1,0 +1,33 @@
+"""What all tests share: golden files, compared or, with ``--update-golden``, written anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew instead of comparing them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # In CI nobody would look at the new files, and every test would pass.
+    if config.getoption("--update-golden") and os.environ.get("CI", "").lower() in ("1", "true"):
+        raise pytest.UsageError("--update-golden is for people, who read the difference; CI only compares")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """``golden(path, text)``: the file at ``path`` holds exactly ``text``."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, "utf-8", newline="\n")
+            return
+        assert path.exists(), f"{path} is missing; --update-golden writes it"
+        assert text == path.read_text("utf-8"), f"{path.name} differs; read it, then run with --update-golden"
+
+    return compare
