@@ -115,6 +115,12 @@ CODES: dict[str, str] = {
     "SG407": "the project cannot be written",
     "SG408": "a file holds conflict marks",
     "SG409": "something is in the way of an update",
+    "SG410": "the image has other contents under the same tag",
+    "SG411": "the marker is another one",
+    "SG412": "the pipeline has another name",
+    "SG413": "the source is another one",
+    "SG414": "the target is another one",
+    "SG415": "another command is updating the project",
     # 5xx: the local cluster
     "SG501": "the pipeline is already running here",
     "SG502": "no such pipeline, repo, branch, commit or file",

@@ -2,18 +2,21 @@
 
 lock.json, version 1 (schemas/lock-1.json)::
 
-    {"version": 1, "spoutgen": "0.1.0",
-     "spec": sha256 of spout.yaml, "template": sha256 of the template's tree,
+    {"version": 1, "spoutgen": "0.1.0", "pachyderm": 1,
+     "spec": sha256 of spout.yaml,
+     "template": {"path": null, "digest": sha256 of the template's tree},
+     "image": "spout-marker:v2", "images": {"spout-marker:v1": sha256 of its inputs, "spout-marker:v2": ...},
      "files": {"pipeline.json": "managed", "README.md": "seed", ...}}
 
 An update compares three trees: base (what we generated), yours (what is there), new (what we would generate now).
+``images`` remembers what each tag was first used with, since nodes keep an image that they have under a tag.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spoutgen import __version__
@@ -24,16 +27,31 @@ FOLDER = ".spoutgen"
 LOCK = f"{FOLDER}/lock.json"
 BASE = f"{FOLDER}/base"
 SPEC = "spout.yaml"
+PIPELINE = "pipeline.json"
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The template: its ``path`` (None: spoutgen's own; relative to the project), and the digest of its tree."""
+
+    path: str | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """What a project was generated from: digests are SHA-256 in hex; ``files`` maps a path to managed or seed."""
+    """What a project was generated from: digests are SHA-256 in hex; ``files`` maps a path to managed or seed.
+
+    ``pachyderm`` is the target, ``image`` the spec's; ``images`` maps each image there was to the digest of its inputs.
+    """
 
     spoutgen: str
+    pachyderm: int
     spec: str
-    template: str
+    template: Origin
+    image: str
+    images: dict[str, str]
     files: dict[str, str]
 
 
@@ -44,13 +62,7 @@ def spec_digest(data: bytes) -> str:
 
 def as_entry(lock: Lock) -> Entry:
     """The lock as the file that is written; the same lock gives the same bytes."""
-    document = {
-        "version": VERSION,
-        "spoutgen": lock.spoutgen,
-        "spec": lock.spec,
-        "template": lock.template,
-        "files": dict(sorted(lock.files.items())),
-    }
+    document = {"version": VERSION, **asdict(lock), "files": dict(sorted(lock.files.items()))}
     return Entry((json.dumps(document, indent=2) + "\n").encode())
 
 
@@ -59,31 +71,37 @@ def read_lock(folder: Path) -> Lock:
     file = folder / LOCK
     try:
         document = json.loads(file.read_bytes())
-        version = document["version"]
-        if version == VERSION:
-            lock = Lock(document["spoutgen"], document["spec"], document["template"], dict(document["files"]))
+        version = document.pop("version")
+        if version != VERSION or _is_newer(document["spoutgen"]):
+            raise ProjectError(_too_new(file, document.get("spoutgen", "a newer version")))
+        lock = Lock(**{**document, "template": Origin(**document["template"])})
+        _check_types(lock)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(no_project(folder)) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ProjectError(
-            Diagnostic(
-                "SG405",
-                f"the lock file cannot be read: {error}",
-                Place(str(file)),
-                "take it from version control; it says what spoutgen generated last",
-            )
-        ) from error
-    if version != VERSION or _is_newer(lock.spoutgen):
-        made_by = document.get("spoutgen", "a newer version")
-        raise ProjectError(
-            Diagnostic(
-                "SG404",
-                f"the project was made by spoutgen {made_by}, this is {__version__}",
-                Place(str(file)),
-                f"install spoutgen {made_by} or newer: an older one would take its work back",
-            )
-        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"the lock file cannot be read: {error}"
+        hint = "take it from version control; it says what spoutgen generated last"
+        raise ProjectError(Diagnostic("SG405", problem, Place(str(file)), hint)) from error
     return lock
+
+
+def _too_new(file: Path, made_by: str) -> Diagnostic:
+    problem = f"the project was made by spoutgen {made_by}, this is {__version__}"
+    return Diagnostic(
+        "SG404",
+        problem,
+        Place(str(file)),
+        f"install spoutgen {made_by} or newer: an older one would take its work back",
+    )
+
+
+def _check_types(lock: Lock) -> None:
+    """Raise TypeError for a lock that somebody wrote into; what is read later relies on this."""
+    texts = (lock.spoutgen, lock.spec, lock.image, lock.template.digest, lock.template.path or "")
+    tables = (lock.images, lock.files)
+    are_texts = all(isinstance(text, str) for text in texts)
+    if not (are_texts and all(isinstance(table, dict) for table in tables) and isinstance(lock.pachyderm, int)):
+        raise TypeError("a value is of the wrong type")
 
 
 def no_project(folder: Path) -> Diagnostic:
@@ -100,8 +118,14 @@ def no_project(folder: Path) -> Diagnostic:
 
 
 def read_base(folder: Path) -> dict[str, Entry]:
-    """The managed files as they were last generated."""
-    return read_tree(folder / BASE)
+    """The managed files as they were last generated. Raises ProjectError SG405 where that cannot be told."""
+    base = read_tree(folder / BASE)
+    wrong = [path for path, entry in base.items() if entry.kind == "other"]
+    if wrong:
+        hint = "put its permissions right, or take the folder from version control"
+        reason = base[wrong[0]].data.decode(errors="replace")
+        raise ProjectError(Diagnostic("SG405", reason, Place(str(folder / BASE / wrong[0])), hint))
+    return base
 
 
 def _is_newer(version: str) -> bool:

@@ -10,16 +10,23 @@ both changed it, and lines mean nothing    yours stays, the new one is put besid
 yours is in the way                        blocked: a folder, a file that cannot be read, a path below a link
 =========================================  ================================================================
 
-A file that the template only renamed takes your edits along to its new name.
+A file that the template renamed, as it was or with few changes, takes your edits along to its new name. A file gives
+way to a folder of its name, and a folder to a file, where all that stands in the way is deleted by the same update.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import PurePosixPath
 from typing import Literal
 
 from spoutgen.project.textmerge import Merged, TextMerge, is_binary
-from spoutgen.project.tree import Entry, Tree
+from spoutgen.project.tree import BELOW_A_FILE, Entry, Tree
+
+# A renamed file keeps at least this share of its lines; git takes a half for the same question.
+ENOUGH_LIKENESS = 0.5
 
 Action = Literal["keep", "add", "change", "delete", "merge", "conflict", "beside", "blocked"]
 
@@ -37,16 +44,19 @@ class Decision:
 def merge(base: Tree, yours: Tree, new: Tree, merge_text: TextMerge) -> list[Decision]:
     """One decision a path that base or new has, in the order of the paths."""
     renamed = _renames(base, yours, new)
-    decisions = []
+    decisions: dict[str, Decision] = {}
     for path in sorted({*base, *new}):
         if path in renamed:
-            note = f"renamed from {renamed[path]}, with your edits"
-            decisions.append(Decision(path, "add", yours[renamed[path]], note))
+            decisions[path] = _moved(path, renamed[path], base, yours, new, merge_text)
         elif path in renamed.values():
-            decisions.append(Decision(path, "delete"))
+            decisions[path] = Decision(path, "delete")
         else:
-            decisions.append(_decide(path, base.get(path), yours.get(path), new.get(path), merge_text))
-    return decisions
+            decisions[path] = _decide(path, base.get(path), yours.get(path), new.get(path), merge_text)
+    deleted = {path for path, decision in decisions.items() if decision.action == "delete"}
+    for path, decision in decisions.items():
+        if decision.action == "blocked" and _gives_way(path, yours[path], deleted):
+            decisions[path] = Decision(path, "add", new[path])
+    return list(decisions.values())
 
 
 def _decide(path: str, base: Entry | None, yours: Entry | None, new: Entry | None, merge_text: TextMerge) -> Decision:
@@ -60,6 +70,8 @@ def _decide(path: str, base: Entry | None, yours: Entry | None, new: Entry | Non
         return Decision(path, "keep", note="you deleted it; it stays deleted, though the new one is different")
     if new is None:
         return Decision(path, "keep", note="no longer generated; it stays because you changed it")
+    if yours.kind == "folder":
+        return Decision(path, "blocked", note="a folder stands where a file has to be")
     if yours.kind == "other":
         return Decision(path, "blocked", note=yours.data.decode(errors="replace"))
     return _both_changed(path, base or Entry(b""), yours, new, merge_text)
@@ -84,11 +96,51 @@ def _merged(base: bytes, yours: bytes, new: bytes, merge_text: TextMerge) -> Mer
     return Merged(new, has_conflict=False) if yours == base else merge_text(base, yours, new)
 
 
+def _gives_way(path: str, yours: Entry, deleted: Collection[str]) -> bool:
+    """Whether all that stands in the way of ``path`` is deleted by the same update."""
+    if yours.kind == "folder":
+        below = yours.data.decode(errors="surrogateescape").split("\0") if yours.data else []
+        return all(f"{path}/{name}" in deleted for name in below)
+    return yours == BELOW_A_FILE and any(str(parent) in deleted for parent in PurePosixPath(path).parents)
+
+
+def _moved(path: str, old: str, base: Tree, yours: Tree, new: Tree, merge_text: TextMerge) -> Decision:
+    """What becomes of the file that the template calls ``path`` now, and you changed when it was called ``old``."""
+    decision = _decide(path, base[old], yours[old], new[path], merge_text)
+    action: Action = "conflict" if decision.action == "conflict" else "add"
+    return Decision(path, action, decision.entry or yours[old], f"renamed from {old}, with your edits")
+
+
 def _renames(base: Tree, yours: Tree, new: Tree) -> dict[str, str]:
-    """New name -> old name of files that you changed and the template moved without changing them."""
-    gone = [path for path in base if path not in new and yours.get(path, base[path]) != base[path]]
-    gone = [path for path in gone if yours[path].kind == "file"]
+    """New name -> old name of files that you changed and the template moved; only where there is no doubt."""
+    vanished = [path for path in base if path not in new]
     fresh = [path for path in new if path not in base and path not in yours]
-    pairs = [(there, here) for here in gone for there in fresh if base[here] == new[there]]
-    heres, theres = ([pair[side] for pair in pairs] for side in (1, 0))
-    return {there: here for there, here in pairs if heres.count(here) == 1 and theres.count(there) == 1}
+    renamed = {}
+    for here in vanished:
+        mine = yours.get(here, base[here])
+        if mine == base[here] or mine.kind != "file":
+            continue
+        there = _only_likeness(base[here], fresh, new)
+        if there is None or _only_likeness(new[there], vanished, base) != here:
+            continue
+        if new[there] == base[here] or not is_binary(mine.data):
+            renamed[there] = here
+    return renamed
+
+
+def _only_likeness(entry: Entry, paths: Collection[str], tree: Tree) -> str | None:
+    """The one path of the tree whose file is as good as this one; None if there is none, or no single best one."""
+    ranked = sorted(((_likeness(entry, tree[path]), path) for path in paths), reverse=True)[:2]
+    if not ranked or ranked[0][0] < ENOUGH_LIKENESS or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+        return None
+    return ranked[0][1]
+
+
+def _likeness(one: Entry, other: Entry) -> float:
+    """From 0 to 1: how many of the lines are the same."""
+    if one == other:
+        return 1.0
+    if one.kind != other.kind or is_binary(one.data) or is_binary(other.data):
+        return 0.0
+    lines = (one.data.splitlines(), other.data.splitlines())
+    return min(SequenceMatcher(None, *lines, autojunk=False).ratio(), 0.999)

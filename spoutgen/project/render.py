@@ -1,7 +1,8 @@
-"""Spec -> Tree, through the cookiecutter template. The only module that imports cookiecutter.
+"""Spec -> Tree, through the cookiecutter template. The only module that imports cookiecutter and Jinja.
 
 Nothing of a spec is ever template text: the whole spec and the whole pipeline JSON are handed in as values, which
-Jinja does not look into, and the Python files are copied byte for byte.
+Jinja does not look into, and the Python files are copied byte for byte. And nothing of a template is ever executed
+(:mod:`spoutgen.project.template`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from spoutgen import __version__
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
-from spoutgen.project.lock import FOLDER, SPEC, Lock, spec_digest
+from spoutgen.project.image import contents
+from spoutgen.project.lock import FOLDER, PIPELINE, SPEC, Lock, Origin, spec_digest
+from spoutgen.project.template import Template, check_template, own_template
 from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, read_tree, tree_digest
-from spoutgen.resources import template_dir
 from spoutgen.spec import LoadedSpec
 from spoutgen.spec.schema import bundle, source_schema
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # Written once, then the user's.
 SEEDS = frozenset({SPEC, "README.md", "source.py"})
@@ -38,49 +46,112 @@ class Rendered:
         return {path: entry for path, entry in self.tree.items() if path not in SEEDS}
 
 
-def template_digest() -> str:
-    """What the template is, for the lock: equal digests generate equal files."""
-    return tree_digest(read_tree(template_dir()))
+def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
+    """Generate the project of a checked spec. The same spec gives the same bytes, wherever it runs.
 
-
-def render(loaded: LoadedSpec) -> Rendered:
-    """Generate the project of a checked spec. The same spec gives the same bytes, wherever it runs."""
+    Raises ProjectError SG406 for a template (default: spoutgen's own) that is not usable.
+    """
+    template = template or own_template()
+    spec, pipeline = loaded.text.encode(), pipeline_json(loaded.spec)
     values = {
         "name": loaded.spec.name,
         "image": loaded.spec.image,
         "marker": loaded.spec.marker.name,
         "_spout_yaml": loaded.text,
-        "_pipeline_json": pipeline_json(loaded.spec),
+        "_pipeline_json": pipeline,
         "_requirements": source_schema(loaded.spec.source.type)["x-spoutgen"]["requirements"],
     }
     with tempfile.TemporaryDirectory(prefix="spoutgen-") as scratch:
-        # pip byte-compiles the template of an installed wheel, and cookiecutter would copy the __pycache__ folders
-        # that this leaves; so it works on a copy without them.
-        template = Path(scratch, "template")
-        shutil.copytree(template_dir(), template, ignore=shutil.ignore_patterns(*SKIPPED_FOLDERS))
-        digest = tree_digest(read_tree(template))
-        tree = read_tree(_scaffold(template, values, Path(scratch, "out")))
+        copy = Path(scratch, "template")
+        _copy(template, copy)
+        template_tree = read_tree(copy)
+        check_template(template, template_tree)
+        with _mistakes_of(template):
+            tree = read_tree(_scaffold(copy, values, Path(scratch, "out")))
+    for path, data in ((SPEC, spec), (PIPELINE, pipeline.encode())):
+        if tree.get(path) != Entry(data):
+            raise _unusable(template, f"the template does not copy {path} as it is")
     tree[SCHEMA] = Entry((json.dumps(bundle(), indent=2, ensure_ascii=False) + "\n").encode())
-    spec = loaded.text.encode()
-    if tree.get(SPEC) != Entry(spec):
-        raise ProjectError(
-            Diagnostic("SG406", f"the template does not copy {SPEC} as it is", Place(str(template_dir())))
-        )
-    kinds = {path: "seed" if path in SEEDS else "managed" for path in tree}
-    return Rendered(tree, Lock(__version__, spec_digest(spec), digest, kinds))
+    lock = Lock(
+        spoutgen=__version__,
+        pachyderm=loaded.spec.pachyderm,
+        spec=spec_digest(spec),
+        template=Origin(template.path, tree_digest(template_tree)),
+        image=loaded.spec.image,
+        images={loaded.spec.image: contents(tree)},
+        files={path: "seed" if path in SEEDS else "managed" for path in tree},
+    )
+    return Rendered(tree, lock)
 
 
-def _scaffold(template: Path, values: dict[str, object], out: Path) -> Path:
-    """Run cookiecutter on ``template`` and return the folder that it made below ``out``."""
-    from cookiecutter.exceptions import CookiecutterException
-    from cookiecutter.generate import generate_files
+def _copy(template: Template, copy: Path) -> None:
+    """Copy the template without byte code.
 
+    pip byte-compiles the template of an installed wheel, and cookiecutter would copy the __pycache__ folders that this
+    leaves.
+    """
+    if not template.folder.is_dir():
+        raise _unusable(template, "there is no such template", "give it: --template PATH; spoutgen's own is `default`")
     try:
-        defaults = json.loads((template / "cookiecutter.json").read_bytes())
-        context = {"cookiecutter": {**defaults, **values}}
-        made: str = generate_files(str(template), context, str(out), accept_hooks=False)
-    except (CookiecutterException, OSError, ValueError) as error:
-        raise ProjectError(
-            Diagnostic("SG406", f"the template cannot be rendered: {error}", Place(str(template_dir())))
-        ) from error
+        shutil.copytree(template.folder, copy, ignore=shutil.ignore_patterns(*SKIPPED_FOLDERS, ".git"))
+    except OSError as error:  # shutil.Error is one too
+        raise _unusable(template, f"the template cannot be read: {error}") from error
+
+
+def _scaffold(template: Path, values: Mapping[str, object], out: Path) -> Path:
+    """Run cookiecutter on ``template`` and return the folder that it made below ``out``."""
+    from cookiecutter import generate
+    from cookiecutter.prompt import render_variable
+
+    settings = json.loads((template / "cookiecutter.json").read_bytes())
+    known: dict[str, Any] = dict(values)
+    environment = _sandbox({})
+    for key, default in settings.items():
+        if key not in known and key != "__prompts__":
+            # What cookiecutter itself does with a default; ours are values already, and never looked into.
+            raw = default[0] if isinstance(default, list) and default and not key.startswith("_") else default
+            is_raw = key.startswith("_") and not key.startswith("__")
+            known[key] = raw if is_raw else render_variable(environment, raw, known)
+    with _sandboxed(generate):
+        made: str = generate.generate_files(str(template), {"cookiecutter": known}, str(out), accept_hooks=False)
     return Path(made)
+
+
+@contextmanager
+def _sandboxed(generate: Any) -> Iterator[None]:
+    """Let cookiecutter render in a sandbox: a plain Jinja environment lets a template reach everything in Python."""
+    plain = generate.create_env_with_context
+    generate.create_env_with_context = _sandbox
+    try:
+        yield
+    finally:
+        generate.create_env_with_context = plain
+
+
+def _sandbox(_context: Mapping[str, Any]) -> Environment:
+    """cookiecutter's environment, but for extensions of the template's own, in Jinja's sandbox."""
+    from cookiecutter.environment import ExtensionLoaderMixin
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ExtensionLoaderMixin, ImmutableSandboxedEnvironment):  # type: ignore[misc]
+        pass
+
+    environment: Environment = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment
+
+
+@contextmanager
+def _mistakes_of(template: Template) -> Iterator[None]:
+    """A mistake in a template can come as any exception at all."""
+    try:
+        yield
+    except ProjectError:
+        raise
+    except Exception as error:
+        where = f" ({error.name}:{error.lineno})" if hasattr(error, "lineno") and hasattr(error, "name") else ""
+        raise _unusable(template, f"the template cannot be rendered: {error}{where}") from error
+
+
+def _unusable(template: Template, problem: str, hint: str | None = None) -> ProjectError:
+    return ProjectError(Diagnostic("SG406", problem, Place(str(template.folder)), hint))

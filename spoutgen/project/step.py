@@ -1,16 +1,21 @@
-"""Whether a project is in step with its spec: what is run and deployed is what the YAML file says."""
+"""Whether a project is in step with its spec, and its image's tag with the image's contents.
+
+What is run is what the YAML file says; what is deployed is what was built under that tag.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
 from spoutgen.project.apply import read_orders
-from spoutgen.project.lock import BASE, SPEC, read_lock, spec_digest
+from spoutgen.project.image import contents_of
+from spoutgen.project.lock import BASE, PIPELINE, SPEC, read_lock, spec_digest
 from spoutgen.spec import load
 
-PIPELINE = "pipeline.json"
+__all__ = ("PIPELINE", "check_image", "check_in_step", "reused_tag")
 
 
 def check_in_step(folder: Path) -> None:
@@ -36,3 +41,30 @@ def check_in_step(folder: Path) -> None:
 def _out_of_step(folder: Path, what: str, how: str) -> Diagnostic:
     where = "" if folder == Path() else f" {folder}"
     return Diagnostic("SG403", what, Place(str(folder / SPEC)), f"{how}: spoutgen update{where}")
+
+
+def check_image(folder: Path) -> None:
+    """Raise ProjectError SG410 if the image of ``pipeline.json`` was first used with other contents than it has now.
+
+    For whoever is about to build or deploy: nodes keep the image that they have under a tag.
+    """
+    lock = read_lock(folder)
+    try:
+        image = json.loads((folder / PIPELINE).read_bytes())["transform"]["image"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{PIPELINE} names no image: {error}"
+        hint = "put the file right, or take it from version control"
+        raise ProjectError(Diagnostic("SG403", problem, Place(str(folder / PIPELINE)), hint)) from error
+    known = lock.images.get(image) if isinstance(image, str) else None
+    if known is not None and known != contents_of(folder):
+        raise ProjectError(reused_tag(folder, image))
+
+
+def reused_tag(folder: Path, image: str) -> Diagnostic:
+    """What to say of an image whose contents are others than those that its tag was first used with."""
+    where = "" if folder == Path() else f" {folder}"
+    problem = (
+        f"the files of the image {image} are not those that this tag was first used with;"
+        " nodes that have an image under a tag keep it, so they would run the old one"
+    )
+    return Diagnostic("SG410", problem, Place(str(folder / SPEC)), f"give it a new tag: spoutgen update --bump{where}")

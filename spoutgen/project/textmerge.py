@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARKS = {"yours": b"<<<<<<<", "base": b"|||||||", "middle": b"=======", "new": b">>>>>>>"}
-_CONFLICT = re.compile(rb"^<<<<<<< yours\r?$.*?^>>>>>>> new\r?$", re.MULTILINE | re.DOTALL)
+# The middle mark has no name, and is an underline in some texts: that one alone is no sign of a conflict.
+_MARK = re.compile(rb"^(?:<<<<<<< yours|\|\|\|\|\|\|\| base|>>>>>>> new)\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,10 @@ def is_binary(data: bytes) -> bool:
     return b"\0" in data[:8000]
 
 
-def has_marks(data: bytes) -> bool:
-    """Whether a whole conflict, from its first mark to its last, stands in the text."""
-    return _CONFLICT.search(data) is not None
+def first_mark(data: bytes) -> int | None:
+    """The line of the first conflict mark in the text, counted from 1; a mark that was left alone counts too."""
+    found = _MARK.search(data)
+    return data.count(b"\n", 0, found.start()) + 1 if found else None
 
 
 def merge_text(base: bytes, yours: bytes, new: bytes) -> Merged:

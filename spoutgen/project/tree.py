@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -19,15 +19,18 @@ from typing import Literal
 class Entry:
     """One path: the bytes of a file and whether it may be executed (the one mode bit that a project keeps).
 
-    For a ``link``, ``data`` is where it leads; for ``other``, why it is neither (a folder, unreadable, below a link).
+    For a ``link``, ``data`` is where it leads; for a ``folder`` that stands where a file should be, the paths below it,
+    joined by NUL; for ``other``, why nothing can be done with it (unreadable, a device, below a link).
     """
 
     data: bytes
     is_executable: bool = False
-    kind: Literal["file", "link", "other"] = "file"
+    kind: Literal["file", "link", "folder", "other"] = "file"
 
 
 Tree = Mapping[str, Entry]
+
+BELOW_A_FILE = Entry(b"it would be below a file", kind="other")
 
 # Byte code is a trace of running or installing the template, never part of it.
 SKIPPED_FOLDERS = frozenset({"__pycache__"})
@@ -35,14 +38,39 @@ SKIPPED_FOLDERS = frozenset({"__pycache__"})
 
 def digest(entry: Entry) -> str:
     """SHA-256 of an entry, kind and mode bit included, as hex."""
-    head = f"{entry.kind} {'x' if entry.is_executable else '-'}\n".encode()
-    return hashlib.sha256(head + entry.data).hexdigest()
+    return hashlib.sha256(_head(entry.kind, entry.is_executable) + entry.data).hexdigest()
+
+
+def file_digest(folder: Path, path: str) -> str:
+    """The digest of what is at ``path``, without holding a large file in memory."""
+    try:
+        # Opening a FIFO must not wait for a writer, and a link is not followed.
+        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if stat.S_ISREG(mode):
+                sha = hashlib.sha256(_head("file", bool(mode & stat.S_IXUSR)))
+                while block := stream.read(1 << 20):
+                    sha.update(block)
+                return sha.hexdigest()
+    except OSError:
+        pass  # a link, or nothing that can be read: what it is counts then
+    return digest(read_entry(folder, path) or Entry(b"gone", kind="other"))
+
+
+def _head(kind: str, is_executable: bool) -> bytes:
+    return f"{kind} {'x' if is_executable else '-'}\n".encode()
 
 
 def tree_digest(tree: Tree) -> str:
     """SHA-256 of a whole tree, whatever order it was read in, as hex."""
-    lines = (f"{digest(tree[path])} {path}\n" for path in sorted(tree))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return joint_digest({path: digest(entry) for path, entry in tree.items()})
+
+
+def joint_digest(digests: Mapping[str, str]) -> str:
+    """SHA-256 of a tree whose files' digests are known."""
+    lines = (f"{digests[path]} {path}\n" for path in sorted(digests))
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def read_entry(folder: Path, path: str) -> Entry | None:
@@ -51,21 +79,24 @@ def read_entry(folder: Path, path: str) -> Entry | None:
     for part in PurePosixPath(path).parts[:-1]:
         here /= part
         if here.is_symlink():
-            return Entry(f"{here} is a link".encode(), kind="other")
+            return Entry(f"{here} is a link".encode(errors="surrogateescape"), kind="other")
     file = folder / path
     try:
         mode = file.lstat().st_mode
         if stat.S_ISLNK(mode):
             return Entry(os.fsencode(file.readlink()), kind="link")
+        if stat.S_ISDIR(mode):
+            below = "\0".join(_paths(file, ""))
+            return Entry(below.encode(errors="surrogateescape"), kind="folder")
         if not stat.S_ISREG(mode):
-            return Entry(b"not a file", kind="other")
+            return Entry(b"it is no regular file", kind="other")
         return Entry(file.read_bytes(), bool(mode & stat.S_IXUSR))
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        return Entry(b"below a file", kind="other")
+        return BELOW_A_FILE
     except OSError as error:
-        return Entry((error.strerror or "unreadable").encode(), kind="other")
+        return Entry(f"it cannot be read: {error.strerror or error}".encode(), kind="other")
 
 
 def read_paths(folder: Path, paths: Iterable[str]) -> dict[str, Entry]:
@@ -79,7 +110,12 @@ def read_tree(folder: Path) -> dict[str, Entry]:
     return read_paths(folder, _paths(folder, ""))
 
 
-def _paths(folder: Path, below: str) -> Iterator[str]:
+def walk(folder: Path, skipped: Callable[[str], bool]) -> Iterator[str]:
+    """The paths of all that is no folder below ``folder``, in order; a folder that is ``skipped`` is not entered."""
+    return (path for path in _paths(folder, "", skipped) if not skipped(path))
+
+
+def _paths(folder: Path, below: str, skipped: Callable[[str], bool] = lambda path: False) -> Iterator[str]:
     """The paths of all that is no folder, in order."""
     try:
         entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
@@ -89,8 +125,8 @@ def _paths(folder: Path, below: str) -> Iterator[str]:
         path = f"{below}{entry.name}"
         if not entry.is_dir(follow_symlinks=False):
             yield path
-        elif entry.name not in SKIPPED_FOLDERS:
-            yield from _paths(folder, f"{path}/")
+        elif entry.name not in SKIPPED_FOLDERS and not skipped(path):
+            yield from _paths(folder, f"{path}/", skipped)
 
 
 def write_entry(entry: Entry, file: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from spoutgen import __version__
 from spoutgen.errors import ProjectError
-from spoutgen.project.lock import LOCK, Lock, as_entry, read_lock
+from spoutgen.project.lock import LOCK, Lock, Origin, as_entry, read_lock
 
-OURS = Lock(__version__, "s" * 64, "t" * 64, {"b": "managed", "a": "seed"})
+OURS = Lock(__version__, 1, "s" * 64, Origin(None, "t" * 64), "a:v1", {"a:v1": "c" * 64}, {"a": "seed", "b": "managed"})
 
 
 @pytest.fixture

@@ -32,8 +32,9 @@ def test_links_are_not_followed(tmp_path):
 def test_what_is_no_file_is_told_and_not_raised(tmp_path):
     write_tree(TREE, tmp_path)
     os.mkfifo(tmp_path / "fifo")
-    for path in ("d", "fifo", "a.txt/below"):
+    for path in ("fifo", "a.txt/below"):
         assert read_entry(tmp_path, path).kind == "other"
+    assert read_entry(tmp_path, "d") == Entry(b"b with space\0{{ x }}", kind="folder")
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path):
