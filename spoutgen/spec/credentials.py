@@ -8,13 +8,14 @@ that it is about, lines are masked before anybody sees them, even of a text that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from spoutgen.errors import Diagnostic, Place
 from spoutgen.spec.document import Document, Node, Path
+from spoutgen.spec.text import Text
 
 MASK = "***"
 
@@ -54,6 +55,10 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 _SETTING = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{1,200})[\"']?[ \t]{0,20}[:=][ \t]{0,200}(?=\S)")
+# A key alone on its line, and the line below it.
+_SETTING_BELOW = re.compile(
+    r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{1,200})[\"']?[ \t]{0,20}:[ \t]{0,200}\r?\n(?=[ \t]{0,200}(\S.*))"
+)
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -106,11 +111,18 @@ def _leaves(data: Any) -> Iterator[tuple[Path, str | int | float]]:
             yield path, value
 
 
-def masked(findings: Iterable[Diagnostic], secrets: Iterable[Node] = ()) -> list[Diagnostic]:
-    """The findings without any credential in the lines that they show; ``secrets`` are the values that check found."""
+def masked(findings: Collection[Diagnostic], text: Text, secrets: Iterable[Node] = ()) -> list[Diagnostic]:
+    """The findings without any credential in the lines that they show.
+
+    ``secrets`` are the values that check found, none where the ``text`` could not be parsed.
+    """
     known: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    for node in secrets:
-        for place in node.text.places(node.start, node.end):
+    spans = [(node.text, node.start, node.end) for node in secrets]
+    if findings:
+        below = _SETTING_BELOW.finditer(text.text)
+        spans += [(text, *found.span(2)) for found in below if is_credential_name(found[1])]
+    for where, first, last in spans:
+        for place in where.places(first, last):
             start = place.column - 1
             known.setdefault((place.file, place.line), []).append((start, start + place.width))
     lines: dict[tuple[str, int], _Line] = {}
@@ -167,7 +179,7 @@ def _masked(place: Place, line: _Line) -> Place:
 def _spans(line: str) -> Iterator[tuple[int, int]]:
     """Where credentials stand in a line, without parsing it: from a telling key to the end of the line, or by shape."""
     for found in _SETTING.finditer(line):
-        if is_credential_name(found[1].rsplit(".", 1)[-1]) and line[found.end()] not in "{[|>&*!#":
+        if is_credential_name(found[1].rsplit(".", 1)[-1]):
             yield found.end(), len(line.rstrip())
             break
     for _, pattern in _SHAPES:

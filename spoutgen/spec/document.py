@@ -273,10 +273,10 @@ class _Builder:
         anchored = self.anchors.get(event.anchor)
         if anchored is None:
             hint = "a value that begins with * must stand in quotes" if self.text.text[start:end] else None
-            self.finding("SG104", f"no value is named &{event.anchor}", start, end, hint, path)
+            self.finding("SG104", "no value has the name of this alias", start, end, hint, path)
             anchored = _Anchored(None, 1, 0, True)
         elif not anchored.is_complete:
-            self.stop("SG102", f"*{event.anchor} stands inside the value that it repeats", start, end)
+            self.stop("SG102", "this alias stands inside the value that it repeats", start, end)
         self.spend(start, end, anchored.size, anchored.height)
         node = Node(self.text, start, end, "alias", "", False, self.key_span())
         self.add(anchored.value, node, anchored.size, anchored.height)
@@ -325,7 +325,7 @@ class _Builder:
             if is_text
             else "write the plain value; a spec is never turned into objects"
         )
-        self.finding("SG108", f"the tag {written} is not allowed", start, start + len(written), hint, path)
+        self.finding("SG108", "a tag is not allowed here", start, start + len(written), hint, path)
 
     def add(self, value: Any, node: Node, size: int = 1, height: int = 0) -> None:
         """Put a finished value into the collection around it."""

@@ -85,11 +85,12 @@ def _unreadable(file: Path, error: OSError) -> Diagnostic:
     return Diagnostic("SG101", f"{error.strerror or error}", Place(str(file)), hint)
 
 
-def _load(text: str, path: Path, file: str, overrides: Sequence[tuple[str, str]], libyaml: bool) -> LoadedSpec:
+def _load(content: str, path: Path, file: str, overrides: Sequence[tuple[str, str]], libyaml: bool) -> LoadedSpec:
+    text = Text(file, content.removeprefix(BYTE_ORDER_MARK))
     secrets: list[Node] = []
+    findings: list[Diagnostic]
     try:
-        document = parse(Text(file, text.removeprefix(BYTE_ORDER_MARK)), libyaml=libyaml)
-        document = overridden(document, overrides, libyaml)
+        document = overridden(parse(text, libyaml=libyaml), overrides, libyaml)
         findings = list(document.findings)
         spoilt = set(document.spoilt)
         for place, finding in credentials.check(document):
@@ -97,18 +98,19 @@ def _load(text: str, path: Path, file: str, overrides: Sequence[tuple[str, str]]
             if place not in spoilt:
                 spoilt.add(place)
                 findings.append(finding)
-        wrong = list(violations.check(document, spoilt))
+        wrong = violations.check(document, spoilt)
         findings += (finding for _, finding in wrong)
         spoilt.update(place for place, _ in wrong)
         filled = schema.with_defaults(document.data)
         findings += rules.check(document, filled, spoilt)
         findings += refused_fields(document, filled, spoilt)
     except SpecError as error:
-        raise SpecError(*_in_order(credentials.masked(error.diagnostics, secrets), overrides)) from error.__cause__
-    findings = _in_order(credentials.masked(findings, secrets), overrides)
+        shown = credentials.masked(error.diagnostics, text, secrets)
+        raise SpecError(*_in_order(shown, overrides)) from error.__cause__
+    findings = _in_order(credentials.masked(findings, text, secrets), overrides)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
-    return LoadedSpec(_spec(filled), text, path, tuple(findings))
+    return LoadedSpec(_spec(filled), content, path, tuple(findings))
 
 
 def _in_order(findings: Iterable[Diagnostic], overrides: Sequence[tuple[str, str]]) -> list[Diagnostic]:

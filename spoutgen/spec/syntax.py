@@ -199,8 +199,8 @@ def _second_root(spot: _Spot) -> Explanation:
 def _tag(spot: _Spot) -> Explanation:
     tag = re.match(r"\S*", spot.text[spot.index : spot.index + 40])
     end = spot.index + max(1, len(tag[0]) if tag else 1)
-    message = f"the tag {tag[0] if tag else '!'} is not allowed"
-    return Explanation(spot.index, end, message, "write the plain value, or put it in quotes", "SG108")
+    hint = "write the plain value, or put it in quotes"
+    return Explanation(spot.index, end, "a tag is not allowed here", hint, "SG108")
 
 
 def _version(spot: _Spot) -> Explanation:
