@@ -109,9 +109,9 @@ def _parse_commit(text: str) -> tuple[str, str]:
 def _parse_file(text: str, default: str | None = None) -> tuple[str, str, str]:
     """``REPO@BRANCH:/PATH``; the path may be left out where there is a default. Raises UsageError SG901."""
     commit, colon, path = text.partition(":")
-    if not colon and default is not None:
+    if not path and default is not None:
         path = default
-    elif not path:
+    elif not colon or not path:
         raise _malformed(text, "REPO@BRANCH:/PATH")
     return *_parse_commit(commit), path
 

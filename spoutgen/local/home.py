@@ -83,16 +83,16 @@ def running(home: Home, pipeline: str) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
-    """Take the lock, or raise BlockingIOError if somebody keeps it for a second.
+    """Take the lock, or raise BlockingIOError if somebody keeps it.
 
     Somebody who only looks holds it for an instant, and so does a user process that a killed run left between its fork
     and its exec.
     """
-    for _ in range(20):
+    for _ in range(10):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.05)
+            time.sleep(0.03)
         else:
             return
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
