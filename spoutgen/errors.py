@@ -121,6 +121,7 @@ CODES: dict[str, str] = {
     "SG413": "the source is another one",
     "SG414": "the target is another one",
     "SG415": "another command is updating the project",
+    "SG416": "the command was cut short",
     # 5xx: the local cluster
     "SG501": "the pipeline is already running here",
     "SG502": "no such pipeline, repo, branch, commit or file",

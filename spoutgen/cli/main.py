@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "validate": "check specs and report every mistake at once",
     "set": "edit values of a spec in place, nothing else",
     "render": "print the pipeline JSON, or write a whole project",
+    "plan": "show what an update would change",
     "update": "carry edits of the spec into the project",
     "run": "run the spout on this machine, without a cluster",
     "local": "look into the local cluster: list, get, inspect, delete",

@@ -21,12 +21,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", dest="settings", metavar="key=value", action="append", default=[], type=setting,
         help="set a value of the spec, e.g. source.interval=1s; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--template", metavar="PATH", help="a fork of spoutgen's template, used by later updates too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the project and say what to do next."""
     from spoutgen.project.create import check_is_free, create
     from spoutgen.project.render import render
+    from spoutgen.project.template import given_template
     from spoutgen.report import as_text
     from spoutgen.spec import load_text
     from spoutgen.spec.edit import set_values
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_text(text, label)
     folder = args.output or Path(loaded.spec.name)
     check_is_free(folder)
-    create(render(loaded), folder)
+    create(render(loaded, given_template(args.template, folder)), folder)
     sys.stderr.write(as_text(loaded.warnings))
     print(f"{folder}: spout {loaded.spec.name}, source {loaded.spec.source.type}, marker {loaded.spec.marker.name}")
     print(f"next: spoutgen run {folder}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, Literal
 
 from spoutgen import __version__
 from spoutgen.errors import Diagnostic
+from spoutgen.project.apply import read_orders
+from spoutgen.project.conflicts import check_is_settled, located
 from spoutgen.project.difference import Setting, differences, facts
 from spoutgen.project.image import bumped, contents_of
 from spoutgen.project.lock import BASE, LOCK, PIPELINE, SPEC, Lock, as_entry, read_base, read_lock, spec_digest
@@ -79,22 +80,26 @@ class Plan:
 def plan(folder: Path, template: Template | None = None, bump: Bump = "no") -> Plan:
     """What an update would do; what stands in the way is among the decisions, as blocked. Reads only.
 
-    Raises ProjectError for a folder that is no project, SpecError for a spec with mistakes.
+    Raises ProjectError for a folder that is no project or has an update that did not come to its end, SpecError for a
+    spec with mistakes.
     """
     lock = read_lock(folder)
+    check_is_settled(folder)
     template = template or locked_template(lock, folder)
     if bump != "always":
-        planned = _plan_of_nothing(folder, lock) if _is_current(folder, lock, template) else None
-        planned = planned or _plan(folder, lock, load(folder), template, {})
+        planned = _quick(folder, lock, template) or _plan(folder, lock, load(folder), template, {})
         if bump == "no" or not planned.image.is_reused:
             return planned
     loaded = _with_bumped_image(folder, lock, load(folder))
     return _plan(folder, lock, loaded, template, {SPEC: Entry(loaded.text.encode())})
 
 
-def located(folder: Path) -> str:
-    """The folder as an argument of our own commands, with a space before it; nothing for the folder one stands in."""
-    return "" if folder == Path() else f" {shlex.quote(str(folder))}"
+def quick_plan(folder: Path, template: Template | None = None) -> Plan | None:
+    """The plan of a project that has nothing to do, told by digests alone; None for any other."""
+    lock = read_lock(folder)
+    if read_orders(folder) is not None:
+        return None
+    return _quick(folder, lock, template or locked_template(lock, folder))
 
 
 def _is_current(folder: Path, lock: Lock, template: Template) -> bool:
@@ -108,7 +113,9 @@ def _is_current(folder: Path, lock: Lock, template: Template) -> bool:
     )
 
 
-def _plan_of_nothing(folder: Path, lock: Lock) -> Plan:
+def _quick(folder: Path, lock: Lock, template: Template) -> Plan | None:
+    if not _is_current(folder, lock, template):
+        return None
     is_reused = lock.images[lock.image] != contents_of(folder)
     image = ImagePlan(lock.image, lock.image, must_build=is_reused, is_reused=is_reused)
     return Plan(folder, (), (), (), image, _fate_of_nothing(folder), ())

@@ -45,18 +45,18 @@ def fate(old: Facts, new: Facts) -> Fate:
 
 
 def consequences(old: Facts, new: Facts, where: str) -> Iterator[Consequence]:
-    """Everything that keeps the spout from going on where it is, the farthest-reaching first.
+    """What keeps the spout from going on where it is; of several reasons the farthest-reaching, which covers the others.
 
     ``where`` is the project folder as our own commands take it, with a space before it, or nothing.
     """
-    if old.pachyderm != new.pachyderm:
-        yield _other_target(old, new, where)
-    if old.name != new.name:
-        yield _other_name(old, new, where)
-    if (old.source, old.identity) != (new.source, new.identity):
-        yield _other_source(old, new, where)
     if old.marker and not new.marker:
         yield _no_marker(old.marker, new, where)
+    if old.pachyderm != new.pachyderm:
+        yield _other_target(old, new, where)
+    elif old.name != new.name:
+        yield _other_name(old, new, where)
+    elif (old.source, old.identity) != (new.source, new.identity):
+        yield _other_source(old, new, where)
     elif old.marker and new.marker and old.marker.is_prefix != new.marker.is_prefix:
         yield _other_form(old.marker, new.marker, new, where)
     elif old.marker and new.marker and old.marker != new.marker:
@@ -112,38 +112,41 @@ def _no_marker(was: MarkerFact, new: Facts, where: str) -> Consequence:
 
 
 def _other_name(old: Facts, new: Facts, where: str) -> Consequence:
-    # The symbol's marker by name is the pyramid itself; every other one names its spout (the runtime's marker.py).
-    is_signed = new.marker is None or new.marker.is_prefix or new.source != "symbol"
-    if is_signed or old.marker is None or new.marker is None:
+    if old.marker and new.marker and _is_unsigned(old) and _is_unsigned(new):
         carry = (
-            " Its marker is signed with the old name, and the runtime refuses it under another; so keep the name, or"
-            " begin at the beginning under the new one."
-        )
-        commands: tuple[str, ...] = (
-            _set_back("name", old.name, where),
-            f"pachctl stop pipeline {old.name}",
-            "pachctl create pipeline -f pipeline.json",
-        )
-    else:
-        carry = (
-            " To carry the position over, copy the marker while both are stopped; what the new one wrote in between is"
+            "To carry the position over, copy the marker while both are stopped; what the new one wrote in between is"
             " overwritten as it catches up."
         )
-        commands = (
+        commands: tuple[str, ...] = (
             f"pachctl stop pipeline {old.name}",
             "pachctl create pipeline -f pipeline.json",
             f"pachctl stop pipeline {new.name}",
             *_copied(old.name, old.marker.name, new.name, new.marker.name),
             f"pachctl start pipeline {new.name}",
         )
+    else:
+        carry = (
+            "The position cannot be carried over: a marker is signed with the name of its spout, and the runtime refuses"
+            " it under another. So take the edit back, or stop the old one and begin at the beginning under the new name."
+        )
+        commands = (
+            _set_back("name", old.name, where),
+            f"pachctl stop pipeline {old.name}",
+            "pachctl create pipeline -f pipeline.json",
+        )
     return Consequence(
         "SG412",
         f"the pipeline is renamed: {old.name} -> {new.name}",
         f"For a cluster {new.name} is another pipeline: it gets an output repo of its own and begins without a marker,"
-        f" while {old.name} goes on running beside it, with everything in its repo and for everything that reads from"
-        f" it.{carry}",
+        f" while {old.name} goes on running beside it, with all that is in its repo and for all that reads from it."
+        f" {carry}",
         commands,
     )
+
+
+def _is_unsigned(facts: Facts) -> bool:
+    """The symbol's marker by name is the pyramid itself; every other one names its spout (the runtime's marker.py)."""
+    return facts.source == "symbol" and facts.marker is not None and not facts.marker.is_prefix
 
 
 def _other_source(old: Facts, new: Facts, where: str) -> Consequence:

@@ -11,6 +11,7 @@ from pathlib import Path
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
 from spoutgen.project.apply import read_orders
+from spoutgen.project.conflicts import located
 from spoutgen.project.image import contents_of
 from spoutgen.project.lock import BASE, PIPELINE, SPEC, read_lock, spec_digest
 from spoutgen.spec import load
@@ -39,8 +40,7 @@ def check_in_step(folder: Path) -> None:
 
 
 def _out_of_step(folder: Path, what: str, how: str) -> Diagnostic:
-    where = "" if folder == Path() else f" {folder}"
-    return Diagnostic("SG403", what, Place(str(folder / SPEC)), f"{how}: spoutgen update{where}")
+    return Diagnostic("SG403", what, Place(str(folder / SPEC)), f"{how}: spoutgen update{located(folder)}")
 
 
 def check_image(folder: Path) -> None:
@@ -62,9 +62,10 @@ def check_image(folder: Path) -> None:
 
 def reused_tag(folder: Path, image: str) -> Diagnostic:
     """What to say of an image whose contents are others than those that its tag was first used with."""
-    where = "" if folder == Path() else f" {folder}"
     problem = (
         f"the files of the image {image} are not those that this tag was first used with;"
         " nodes that have an image under a tag keep it, so they would run the old one"
     )
-    return Diagnostic("SG410", problem, Place(str(folder / SPEC)), f"give it a new tag: spoutgen update --bump{where}")
+    return Diagnostic(
+        "SG410", problem, Place(str(folder / SPEC)), f"give it a new tag: spoutgen update --bump{located(folder)}"
+    )

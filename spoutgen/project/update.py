@@ -6,17 +6,16 @@ Each managed file is decided on by itself (:mod:`spoutgen.project.merge`), then 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spoutgen.errors import ConflictError, Diagnostic, MachineError, Place, ProjectError
+from spoutgen.errors import Diagnostic, MachineError, Place, ProjectError
 from spoutgen.project import apply
+from spoutgen.project.conflicts import refuse_marks
 from spoutgen.project.lock import read_lock
-from spoutgen.project.plan import Bump, Plan, located, plan
+from spoutgen.project.plan import Bump, Plan, plan, quick_plan
 from spoutgen.project.template import Template
-from spoutgen.project.textmerge import first_mark
-from spoutgen.project.tree import read_entry
 
 _FINISH = "put it right and run `spoutgen update` again, or undo it: `spoutgen update --abort`"
 
@@ -38,6 +37,12 @@ def update(folder: Path, template: Template | None = None, bump: Bump = "no") ->
     return planned
 
 
+def quick_update(folder: Path, template: Template | None = None, bump: Bump = "no") -> Plan | None:
+    """The plan of a project that has nothing to do, without locking or writing anything; None for any other."""
+    planned = quick_plan(folder, template)
+    return None if planned and planned.image.is_reused and bump != "no" else planned
+
+
 def abort(folder: Path) -> list[str]:
     """Undo an update that was interrupted or left conflicts; returns the files whose later edits were put aside."""
     with apply.alone(folder), _explained(folder, f"nothing is lost: {_FINISH}"):
@@ -46,33 +51,6 @@ def abort(folder: Path) -> list[str]:
             problem = "there is no update to undo: the last one is done, or there was none"
             raise ProjectError(Diagnostic("SG401", problem, Place(str(folder)), "version control has the older files"))
         return apply.abort(folder, orders)
-
-
-def check_is_settled(folder: Path) -> None:
-    """Raise unless the last update has come to its end; for those who only look."""
-    orders = apply.read_orders(folder)
-    if orders is None:
-        return
-    if orders.state == "conflicts":
-        left = unresolved(folder, orders.conflicts)
-        if left:
-            raise conflict_error(folder, left, "conflict marks of the last update are still in this file")
-        return
-    hint = f"finish it: `spoutgen update{located(folder)}`; or undo it: `spoutgen update --abort{located(folder)}`"
-    raise ProjectError(Diagnostic("SG403", "an update of this project was interrupted", Place(str(folder)), hint))
-
-
-def unresolved(folder: Path, conflicts: Iterable[str]) -> list[str]:
-    """Those of the files that still hold conflict marks."""
-    entries = ((path, read_entry(folder, path)) for path in conflicts)
-    return [path for path, entry in entries if entry and entry.kind == "file" and first_mark(entry.data)]
-
-
-def conflict_error(folder: Path, paths: Iterable[str], message: str) -> ConflictError:
-    """One finding a file in conflict, at its first mark."""
-    where = located(folder)
-    hint = f"edit it until no mark is left, then `spoutgen update{where}`; to undo: `spoutgen update --abort{where}`"
-    return ConflictError(*(Diagnostic("SG408", message, _first_mark(folder / path), hint) for path in paths))
 
 
 def _refuse_blocked(folder: Path, planned: Plan) -> None:
@@ -110,17 +88,9 @@ def _settle(folder: Path) -> None:
         return
     if orders.state == "apply":
         apply.apply(folder, orders)
-    left = unresolved(folder, orders.conflicts)
-    if left:
-        raise conflict_error(folder, left, "conflict marks of the last update are still in this file")
+    refuse_marks(folder, orders.conflicts)
     if orders.conflicts:
         apply.forget(folder)
-
-
-def _first_mark(file: Path) -> Place:
-    data = file.read_bytes()
-    line = first_mark(data) or 1
-    return Place(str(file), line, 1, 7, data.split(b"\n")[line - 1].decode(errors="replace").rstrip("\r"))
 
 
 @contextmanager
