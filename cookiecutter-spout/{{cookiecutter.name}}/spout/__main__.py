@@ -1,6 +1,6 @@
 """Puts the spout together and runs it for ever.
 
-The worker never starts user code again that ended with 0 (v1.13.4:src/server/worker/pipeline/common.go:51): the pod
+The worker never starts user code again that ended with 0 (v1.13.4:src/server/worker/pipeline/common.go:49): the pod
 would stay up and do nothing. So there is no way to end with 0 here: 1 is a FatalError, 70 a bug, 128+n a signal.
 """
 

@@ -13,7 +13,7 @@ from spout.config import Output
 from spout.fatal import FatalError, brief
 from spout.records import Batch, File, Record
 
-# Letters that are legal in a Pachyderm path and mean nothing in it (v1.13.4:src/server/pfs/server/paths.go:16); a
+# Letters that are legal in a Pachyderm path and mean nothing in it (v1.13.4:src/server/pkg/path/path.go:79); a
 # record's name has the rest as %XX, and the per cent sign too, so two names never become one path.
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_.~:=,; ")
 _FIELD = re.compile(r"\{(first|last)\}")
@@ -27,7 +27,7 @@ def files(batch: Batch, output: Output, marker: str) -> list[File]:
     else:
         made = [_lines(batch.records, output.path)]
     for file in made:
-        # The worker's own test (v1.13.4:src/server/worker/pipeline/common.go:113).
+        # The worker's own test (v1.13.4:src/server/worker/pipeline/common.go:106).
         if posixpath.normpath(file.path).startswith(marker):
             _refuse_marker(file.path, marker)
     return made

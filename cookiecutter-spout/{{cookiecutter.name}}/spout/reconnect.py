@@ -1,7 +1,7 @@
 """Any source, kept going: when it fails it is closed and opened again, right after the last record that it gave.
 
 To end the process instead would be worse on every count: the worker waits up to 15 s before it starts a process
-again, never resets that wait (v1.13.4:src/server/pkg/backoff), and gives it a stale marker.
+again, never resets that wait (v1.13.4:src/server/pkg/backoff/exponential.go:116), and gives it a stale marker.
 """
 
 from __future__ import annotations

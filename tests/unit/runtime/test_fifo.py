@@ -43,26 +43,24 @@ def test_leftovers_of_every_length_are_thrown_away(path, length):
 
 
 def test_a_worker_inside_a_torn_tar_sees_the_end_of_it_however_slowly_it_reads(path):
-    seen = []
+    def read_slowly(fd):
+        blocks = []
+        while block := os.read(fd, 512):
+            blocks.append(block)
+            threading.Event().wait(0.002)
+        return b"".join(blocks)
 
-    def read_slowly():
-        with path.open("rb", buffering=0) as file:
-            entered.wait(20)
-            while block := file.read(512):
-                seen.append(block)
-                threading.Event().wait(0.002)
-            return b"".join(seen)
-
-    entered = threading.Event()
-    with ThreadPoolExecutor(1) as thread:
-        reading = thread.submit(read_slowly)
-        leave(path, b"torn" * 10_000, entered)
+    with held_open(path) as fd, ThreadPoolExecutor(1) as thread:
+        leave(path, b"torn" * 10_000)
+        os.set_blocking(fd, True)
+        reading = thread.submit(read_slowly, fd)
         fifo = Fifo(path, print)
         fifo.write([b"whole"])
+        left = fifo.unread()
+        fifo.close()
         assert reading.result(20) == b"torn" * 10_000
-        assert fifo.thrown_away == 0
-        assert fifo.unread() == len(b"whole")
-    fifo.close()
+    assert fifo.thrown_away == 0
+    assert left == len(b"whole")
 
 
 def test_a_worker_that_is_busy_elsewhere_never_sees_what_a_dead_process_left(path):
@@ -82,12 +80,10 @@ def held_open(path):
     os.close(fd)
 
 
-def leave(path, data, then=None):
+def leave(path, data):
     """What a process leaves behind that writes ``data`` and dies."""
     fd = os.open(path, os.O_RDWR)
     assert os.write(fd, data) == len(data)
-    if then:
-        then.set()
     os.close(fd)
 
 
@@ -99,8 +95,9 @@ def test_every_byte_arrives_in_order(path, sizes):
         got = thread.submit(read_all, path)
         fifo.write(iter(pieces))
         fifo.wait_until_taken()
-        assert fifo.unread() == 0
+        left = fifo.unread()
         fifo.close()
+        assert left == 0
         assert got.result(20) == b"".join(pieces)
 
 
