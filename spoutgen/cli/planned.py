@@ -133,15 +133,32 @@ def problem_data(problems: Iterable[Diagnostic]) -> list[dict[str, Any]]:
 
 def warn(plan: Plan) -> None:
     """Say on standard error what an update leaves to be known before the next deployment."""
+    from dataclasses import replace
+
     from spoutgen.project.step import reused_tag
     from spoutgen.report import as_text
 
-    lines = [line for consequence in plan.consequences for line in consequence_lines(consequence)]
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.writelines(f"{line}\n" for each in plan.consequences for line in consequence_lines(each))
     if plan.image.is_reused:
-        from dataclasses import replace
-
         sys.stderr.write(as_text([replace(reused_tag(plan.folder, plan.image.is_), severity="warning")]))
+
+
+def warn_of_all(plans: Iterable[Plan], root: Path) -> None:
+    """The same of many projects; what is to be done for the images is one thing for all of them."""
+    from spoutgen.project.conflicts import located
+
+    reused = []
+    for plan in plans:
+        for consequence in plan.consequences:
+            sys.stderr.writelines(f"{line}\n" for line in (f"{plan.folder}:", *consequence_lines(consequence)))
+        if plan.image.is_reused:
+            reused.append(str(plan.folder))
+    if reused:
+        names = ", ".join(reused[:3]) + (", ..." if len(reused) > 3 else "")
+        sys.stderr.write(
+            f"SG410 warning: the images of {len(reused)} projects have other contents than their tags were first used"
+            f" with: {names}\n  hint: give them new tags: spoutgen update --all --bump{located(root)}\n"
+        )
 
 
 def each(folders: list[Path], outcomes: Iterator[Outcome], show: Callable[[Outcome], None]) -> list[Outcome]:

@@ -74,7 +74,7 @@ def _one(args: argparse.Namespace) -> int:
 def _all(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from spoutgen.cli.planned import each, name_failures, warn
+    from spoutgen.cli.planned import each, name_failures, warn_of_all
     from spoutgen.project.conflicts import conflict_error
     from spoutgen.project.many import find_projects, for_all
 
@@ -90,10 +90,7 @@ def _all(args: argparse.Namespace) -> int:
         f" {with_conflicts} with conflicts, {len(results) - len(plans)} failed",
         flush=True,
     )
-    for plan in plans:
-        if plan.consequences or plan.image.is_reused:
-            sys.stderr.write(f"{plan.folder}:\n")
-            warn(plan)
+    warn_of_all(plans, args.folder)
     failures = []
     for outcome in results:
         if outcome.plan and outcome.plan.conflicts:
