@@ -72,8 +72,8 @@ def spin(config: Config, pfs: Path, log: Log) -> None:
     if announcement is None:
         log.info("started", **facts)
     else:
-        range_ = {"committed": announcement.committed, "writing": announcement.writing}
-        log.info("resumed", **facts, origin=origin, **{name: brief(json.dumps(at)) for name, at in range_.items()})
+        committed, writing = (brief(json.dumps(at)) for at in (announcement.committed, announcement.writing))
+        log.info("resumed", **facts, origin=origin, committed=committed, writing=writing)
     with closing(PipeSink(config, fifo, journal, shape)) as sink, closing(source):
         run(source, sink, announcement, config.batch, log)
 

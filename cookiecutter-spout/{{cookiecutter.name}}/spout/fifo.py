@@ -83,11 +83,12 @@ class Fifo:
 def throw_leftovers_away(path: Path) -> int:
     """Empty the FIFO of what a process that died left in it, and say how many bytes that were.
 
-    Whatever was whole is announced and written again; but the rest of a torn tar must never be joined with our first
-    one, for 1.12.1 and later would try to commit the two as one, in vain and for ever. So all this is done as a mere
-    reader: with no writer about, a worker that is inside a tar comes to the end of the file and knows it for torn.
-    As long as it reads, it is let; once it does not, it is between two tars, busy with a commit or (1.11.0 to 1.11.2,
-    v1.11.0:src/server/worker/pipeline/common.go:95) waiting for a writer, and what is left would reach it later.
+    Whatever was whole is announced and written again. The rest of a torn tar must not be joined with our first one:
+    1.12.1 and later can then be left with marker and data in one tar, which they try to commit in vain and for ever.
+
+    So all this is done as a mere reader. With no writer about, a worker that is inside a torn tar comes to the end of
+    the file and drops it. While it reads on it is let, however slowly. Once it does not, it is between two tars: busy
+    with a commit, or, in 1.11.0 to 1.11.2, waiting for a writer (v1.11.0:src/server/worker/pipeline/common.go:95).
     """
     fd = _open(path, os.O_RDONLY)
     try:
@@ -98,7 +99,7 @@ def throw_leftovers_away(path: Path) -> int:
             while leftovers := os.read(fd, _BUFFER):
                 thrown_away += len(leftovers)
         if thrown_away:
-            time.sleep(_LONGEST_PAUSE)  # should the worker have begun to read just now, it too finds the end
+            time.sleep(_LONGEST_PAUSE)  # a worker that began to read just now comes to the end, too
         return thrown_away
     finally:
         os.close(fd)

@@ -24,7 +24,7 @@ from spout.config import Config
 from spout.fifo import Fifo
 from spout.journal import Journal
 from spout.marker import Announcement, Shape
-from spout.records import Batch, Position
+from spout.records import Batch, File, Position
 
 
 class PipeSink:
@@ -39,12 +39,13 @@ class PipeSink:
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Announce ``batch``, learn that the one before is committed, write the batch."""
+        files = output.files(batch, self._config.output, self._config.marker)  # refused before it is announced
         announcement = Announcement(batch.start, batch.end)
         self.announce(announcement)
         self.wait_until_taken()
         self.write_journal(announcement)
         self.acknowledge(committed)
-        self.write_data(batch)
+        self.write_data(files)
         self._unacknowledged = batch.end
 
     def flush(self, committed: Callable[[Position], None]) -> None:
@@ -76,9 +77,9 @@ class PipeSink:
             committed(self._unacknowledged)
             self._unacknowledged = None
 
-    def write_data(self, batch: Batch) -> None:
+    def write_data(self, files: list[File]) -> None:
         """Write the data tar."""
-        self._fifo.write(tar.archive(output.files(batch, self._config.output, self._config.marker)))
+        self._fifo.write(tar.archive(files))
 
     def write_barrier(self) -> None:
         """Write the end of a tar that has no beginning."""

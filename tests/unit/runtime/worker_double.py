@@ -162,9 +162,10 @@ def entries_of(tar: bytes) -> Iterator[tuple[str, bytes]]:
 def recorded(path: Path) -> Iterator[list[dict[str, bytes]]]:
     """Reads the FIFO ``path`` in a thread until its writer closes it; what each tar held, in order."""
     tars: list[dict[str, bytes]] = []
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # open before anybody can close the other end
+    os.set_blocking(fd, True)
 
     def read() -> None:
-        fd = os.open(path, os.O_RDONLY)
         while (tar := read_tar(fd)) is not None:
             tars.append(dict(entries_of(tar)))
         os.close(fd)
