@@ -86,13 +86,14 @@ def _missing(path: Path, key: str, siblings: Mapping[str, Any], data: Any) -> _C
 
 
 def near(word: str, known: Iterable[str], present: Collection[str] = ()) -> str | None:
-    """The known word that was probably meant, first of all one that is not there yet."""
+    """The known word that was probably meant, unless it is nearly the same word one that is not there yet."""
     if len(word) > _LONGEST_WORD:
         return None
     by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
     wanted = re.sub("[_-]", "", word).lower()
     absent = [folded for folded, name in by_fold.items() if name not in present]
-    close = difflib.get_close_matches(wanted, absent, 1, 0.7) or difflib.get_close_matches(wanted, by_fold, 1, 0.75)
+    tries = ((by_fold, 0.85), (absent, 0.7), (by_fold, 0.75))
+    close = next(filter(None, (difflib.get_close_matches(wanted, words, 1, cutoff) for words, cutoff in tries)), None)
     return by_fold[close[0]] if close else None
 
 
