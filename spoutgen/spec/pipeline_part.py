@@ -1,7 +1,7 @@
-"""The spec's ``pipeline:`` part: fields that spoutgen owns, that the server refuses, or that would stop a spout for good.
+"""The spec's ``pipeline:`` part: fields that are spoutgen's, that the server refuses, or that stop a spout for good.
 
-That a field exists at all, and its type, is the schema's business (schemas/pipeline-1.json). What stands here was found in
-the server's source, v1.13.4:src/server/pps/server/api_server.go and v1.9.12 of the same; pachyderm-1 field by field.
+That a field exists at all, and its type, is the schema's business (schemas/pipeline-1.json). What stands here was found
+in the server's source: v1.13.4:src/server/pps/server/api_server.go, and the same file at v1.9.12.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An update killed at any change of the folder: it is as before, or the next update finishes it, or --abort undoes it."""
+"""An update killed at any change of the folder: as before, or finished by the next update, or undone by --abort."""
 
 import os
 import shutil
