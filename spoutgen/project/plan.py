@@ -176,7 +176,7 @@ def _checked(folder: Path, decision: Decision) -> Decision:
     if decision.action == "beside" and read_entry(folder, f"{path}.new") not in (None, decision.entry):
         return Decision(path, "blocked", note=f"{path}.new is there already")
     parent = next(parent for parent in (folder / path).parents if parent.is_dir())
-    if not os.access(parent, os.W_OK | os.X_OK):
+    if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
         return Decision(path, "blocked", note=f"the folder {parent} cannot be written in")
     return decision
 
