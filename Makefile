@@ -28,7 +28,6 @@ lint: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --cache-dir $(VENV)/.import-linter
-	$(BIN)/hadolint "$(RUNTIME)/Dockerfile"
 
 types: $(VENV)/.developing
 	$(BIN)/mypy spoutgen

@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, side by side in one run, as ratios: absolute times of a shared machine mean nothing."""
+"""`make bench`: every measurement, side by side in one run, as ratios; times of a shared machine mean nothing."""
 
 import importlib
 import sys
