@@ -13,6 +13,8 @@ from spoutgen.errors import Diagnostic, Place
 # A longer line is cut to a window around the caret.
 LONGEST_LINE = 120
 _CUT = "..."
+# Parts of emoji and of some scripts: without a width and not "printable", but harmless.
+_JOINERS = "\u200c\u200d"
 
 _COLOURS: Mapping[str, str] = MappingProxyType({"error": "31", "warning": "33", "hint": "36"})
 
@@ -82,14 +84,16 @@ def _shown(place: Place) -> tuple[str, str]:
 
 def _visible(text: str) -> str:
     """Text as it can be shown in one line: tabs as two spaces, unprintable characters as their replacement."""
-    return "".join("  " if char == "\t" else char if char.isprintable() else "\ufffd" for char in text)
+    return "".join(
+        "  " if char == "\t" else char if char.isprintable() or char in _JOINERS else "\ufffd" for char in text
+    )
 
 
 def _columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
     return sum(
         0
-        if unicodedata.combining(char) or char in "\u200b\u200d\ufe0e\ufe0f"
+        if unicodedata.combining(char) or char in _JOINERS or char in "\ufe0e\ufe0f"
         else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in text
     )

@@ -48,7 +48,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
     ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,255}")),
     ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{0,4096}")),
-    ("a URL with a password", re.compile(r"(?<=://)[^/\s:@\"']{0,256}:[^/\s@\"']{1,256}(?=@)")),
+    ("a URL with a password", re.compile(r"(?<=://)[^/\s:@]{0,256}:[^/\s]{1,256}(?=@)")),
     (
         "a connection string with a password",
         re.compile(r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']{1,256})"),

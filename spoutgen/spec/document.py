@@ -18,7 +18,7 @@ import yaml
 from spoutgen.errors import Diagnostic, SpecError
 from spoutgen.spec.scalars import LONGEST_NUMBER, YAML_1_1_BOOLEANS, is_finite, resolve
 from spoutgen.spec.syntax import Mistake, explain
-from spoutgen.spec.text import SURROGATE, Text, refuse_unreadable
+from spoutgen.spec.text import SURROGATE, Text, refuse_unreadable, with_pairs_joined
 
 Path = tuple[str | int, ...]
 
@@ -194,6 +194,9 @@ class _Builder:
             raise
         if self.is_whole_file:
             self.check_root()
+        elif () not in self.nodes:
+            end = len(self.text.text)
+            self.nodes[()] = Node(self.text, end, end, "scalar", "", False, None)
         return Document(self.text, self.data, self.nodes, tuple(self.findings), frozenset(self.spoilt))
 
     # Events
@@ -201,7 +204,7 @@ class _Builder:
     def scalar(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
         style = event.style if event.style in ("'", '"', "|", ">") else ""
-        text: str = event.value
+        text = with_pairs_joined(event.value)
         if start == end:
             # An empty value: the parsers do not agree on which side of the blanks it stands.
             start = end = len(self.text.text[:start].rstrip(" "))
@@ -222,9 +225,8 @@ class _Builder:
             is_long = len(text) > LONGEST_NUMBER or text[-1:].isdigit()
             message = "this number is too large" if is_long else "this is no number that JSON knows"
             self.finding("SG204", message, start, end, None, path)
-        elif isinstance(value, str) and SURROGATE.search(value):
-            hint = "write the character itself, or \\U and eight digits"
-            self.finding("SG104", "half a surrogate pair is not a character", start, end, hint, path)
+        elif SURROGATE.search(text):
+            self.half_a_pair(start, end, path)
         self.add(value, Node(self.text, start, end, "scalar", style, event.anchor is not None, self.key_span()))
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(value, 1, 0, True)
@@ -295,6 +297,8 @@ class _Builder:
             )
             return
         frame.seen[text] = start
+        if SURROGATE.search(text):
+            self.half_a_pair(start, end, path)
         if style:
             return
         if text in YAML_1_1_BOOLEANS:
@@ -307,6 +311,10 @@ class _Builder:
         elif not isinstance(resolve(text), str):
             message = f"a key must be text, not `{text}`" if text else "a key is missing here"
             self.finding("SG203", message, start, end, f'write "{text}"' if text else None, path)
+
+    def half_a_pair(self, start: int, end: int, path: Path) -> None:
+        hint = "write the character itself, or \\U and eight digits"
+        self.finding("SG104", "half a surrogate pair is not a character", start, end, hint, path)
 
     def complex_key(self, frame: _Frame, start: int, end: int) -> None:
         if frame.is_dead:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
 
-from spoutgen.errors import Diagnostic, SpecError
+from spoutgen.errors import Diagnostic, ProjectError, SpecError
 from spoutgen.spec.credentials import MASK, is_credential_name, shape
 from spoutgen.spec.document import Document, Node, Path, parse
 from spoutgen.spec.settings import Setting, path_of, settings, with_value
@@ -250,12 +250,19 @@ def _is_in_flow(document: Document, path: Path) -> bool:
 
 def save(file: FilePath, text: str) -> None:
     """Replace a file's text in one step: a killed edit leaves the old file or the new one. Links are followed."""
-    target = file.resolve()
+    try:
+        _replace(file.resolve(), text.encode())
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror or error}"
+        raise ProjectError(Diagnostic("SG407", message, None, "nothing was changed")) from error
+
+
+def _replace(target: FilePath, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     beside = FilePath(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(text.encode())
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         beside.chmod(target.stat().st_mode & 0o7777)

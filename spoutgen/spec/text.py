@@ -95,3 +95,10 @@ def _not_utf8(raw: bytes, file: str, error: UnicodeDecodeError) -> Diagnostic:
     place = Text(file, before + line).place(len(before), len(before) + 1)
     message = f"byte 0x{raw[error.start]:02x} at offset {error.start} is not UTF-8"
     return Diagnostic("SG103", message, place, "save the file as UTF-8")
+
+
+def with_pairs_joined(text: str) -> str:
+    """The text with surrogate pairs, as JSON's escapes write them, made into the characters that they mean."""
+    if not SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -116,7 +116,7 @@ def _size_hint(text: str) -> str | None:
     size = float(found[1]) * factor
     if size < 1 or not size.is_integer():
         return "write a whole number of bytes"
-    kind = "; the units are powers of 1024" if found[2] and found[2] != found[2].lower() + "iB" else ""
+    kind = "; the units are powers of 1024" if found[2] and found[2] not in SIZE_UNITS else ""
     return f"write {format_size(int(size))}{kind}"
 
 

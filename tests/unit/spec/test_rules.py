@@ -1,0 +1,262 @@
+"""Rules: what is right as well as what is wrong. The bad examples in tests/golden show most findings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spoutgen.errors import SpecError
+from spoutgen.spec import LoadedSpec, load_text
+from spoutgen.spec.image import problem_of
+from spoutgen.spec.rules import RESERVED_VARIABLES, RULES
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def load(**keys: Any) -> LoadedSpec:
+    data = {"version": 1, "name": "x", "image": "x:1", "source": {"type": "symbol", "symbol": "x"}, "marker": "mymark"}
+    return load_text(json.dumps({**data, **keys}), "spout.yaml")
+
+
+def codes(**keys: Any) -> list[str]:
+    try:
+        return [finding.code for finding in load(**keys).warnings]
+    except SpecError as error:
+        return [finding.code for finding in error.diagnostics]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *(
+            "spout:v1",
+            "team/spout:1.0.0",
+            "registry.example.com/team/spout:v1",
+            "localhost/spout:v1",
+            "LOCAL:5000/spout:v1",
+        ),
+        *("registry:5000/spout:v1", "a/b/c/d:v1", "a__b.c-d--e:V1_x.y-z", f"spout@{DIGEST}", f"spout:latest@{DIGEST}"),
+        f"registry:5000/spout:v1@{DIGEST}",
+    ],
+)
+def test_images_that_last(image: str) -> None:
+    assert problem_of(image) is None
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        ("spout", "no tag"),
+        ("registry:5000/spout", "no tag"),
+        ("registry:5000/spout:latest", "latest"),
+        ("spout:", "tag that is not legal"),
+        ("spout:-v1", "tag that is not legal"),
+        ("spout:" + "v" * 129, "tag that is not legal"),
+        ("spout:v1:v2", "tag that is not legal"),
+        ("spout@sha256:" + "g" * 64, "digest"),
+        ("spout@", "digest"),
+        ("", "is not an image"),
+        ("/spout:v1", "no legal part"),
+        ("team//spout:v1", "no legal part"),
+        ("spout_:v1", "no legal part"),
+        ("-registry.io/spout:v1", "registry"),
+        ("Team/spout:v1", "upper-case"),
+        ("docker://spout:v1", "URL"),
+        ("s" * 256 + ":v1", "is not an image"),
+        ("spout:v1\n", "tag that is not legal"),
+    ],
+)
+def test_images_that_do_not(image: str, problem: str) -> None:
+    found = problem_of(image)
+    assert found
+    assert problem in found[0]
+
+
+@given(st.text(max_size=80))
+def test_no_image_is_too_strange(image: str) -> None:
+    problem_of(image)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"name": "x" * 50}, []),
+        ({"name": "x" * 51}, ["SG302"]),
+        ({"name": "x" * 51, "pachyderm": 2}, []),
+        ({"name": "x" * 52, "pachyderm": 2}, ["SG302"]),
+        ({"project": "team"}, ["SG309"]),
+        ({"project": "team", "pachyderm": 2}, []),
+    ],
+)
+def test_names(keys: dict[str, Any], expected: list[str]) -> None:
+    assert codes(**keys) == expected
+
+
+@pytest.mark.parametrize("marker", ["mymark", "a", "my.mark", "my-mark_1", "outer", "m:1", "a,b", "x" * 200])
+def test_markers(marker: str) -> None:
+    assert load(marker=marker, output={"path": "zzz"}).spec.marker.name == marker
+    assert load(marker={"name": marker}, output={"path": "zzz"}).spec.marker.is_prefix is False
+    assert load(marker={"prefix": marker}, output={"path": "zzz"}).spec.marker.is_prefix is True
+
+
+@pytest.mark.parametrize(
+    "marker", ["out", "", ".", "..", "a/b", "a b", "a\tb", "é", "a*", "a(1)", "a@b", "x" * 201, "a\n"]
+)
+def test_markers_that_are_none(marker: str) -> None:
+    assert codes(marker=marker) == ["SG303"]
+    assert codes(marker={"prefix": marker}) == ["SG303"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["output", "a/b/c.txt", "data/{first}-{last}.txt", "{first}", "a b:c#d%e&f=g~$h,i;j", "a/mymark", "my", ".x"],
+)
+def test_output_paths(path: str) -> None:
+    assert codes(output={"path": path}) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/a",
+            "a/",
+            "a//b",
+            "a/./b",
+            "a/..",
+            "..",
+            ".",
+            "a*",
+            "a?",
+            "a[0]",
+            "a!",
+            "a(1)",
+            "a@b",
+            "a+b",
+            "a^",
+            "a\nb",
+            "é",
+        ),
+        *("{}", "{second}", "{first", "first}", "{{first}}", "a\x7f", "x" * 1001),
+    ],
+)
+def test_output_paths_that_are_none(path: str) -> None:
+    assert codes(output={"path": path}) == ["SG304"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "path", "expected"),
+    [
+        ("mymark", "mymark", ["SG305"]),
+        ("mymark", "mymark01", ["SG305"]),
+        ("mymark", "mymark/a", ["SG305"]),
+        ("mymark", "mymark{first}", ["SG305"]),
+        ("mymark", "mymar{first}", []),
+        ("mymark1", "mymark{first}", ["SG305"]),
+        ("1", "{first}", ["SG305"]),
+        ("1", "a{first}", []),
+        ("1", "1{first}", ["SG305"]),
+        ("MYMARK", "mymark", []),
+    ],
+)
+def test_output_is_not_the_marker(marker: str, path: str, expected: list[str]) -> None:
+    assert codes(marker=marker, output={"path": path}) == expected
+    assert codes(marker={"prefix": marker}, output={"path": path}) == expected
+
+
+def test_files_need_a_field() -> None:
+    assert codes(output={"path": "a", "format": "files"}) == ["SG304"]
+    assert codes(output={"path": "a{last}", "format": "files"}) == []
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED_VARIABLES)[:3], "SPOUT_X", "PACH_X", "PPS_X"])
+def test_reserved_variables(name: str) -> None:
+    assert codes(env={name: "x"}) == ["SG307"]
+    assert codes(secrets=[{"name": "db", "key": "k", "env": name}]) == ["SG307"]
+
+
+def test_variables_that_only_look_reserved() -> None:
+    assert codes(env={"SPOUT": "x", "MY_PACH_X": "x", "pach_x": "x", "port": "x"}) == []
+
+
+@pytest.mark.parametrize(
+    "mount", ["/pfs/x", "/pfs", "/app", "/app/x", "/pach-bin", "/pach", "/proc/1", "/a/../b", "/a/./b"]
+)
+def test_mounts_that_are_taken(mount: str) -> None:
+    assert codes(secrets=[{"name": "db", "mount": mount}]) == ["SG309"]
+
+
+def test_mounts() -> None:
+    assert codes(secrets=[{"name": "db", "mount": "/secrets/db"}, {"name": "tls", "mount": "/pfs2"}]) == []
+    assert codes(secrets=[{"name": "db", "mount": "/a"}, {"name": "tls", "mount": "/a/b"}]) == ["SG309"]
+    assert codes(secrets=[{"name": "db", "mount": "/a"}, {"name": "db", "mount": "/b"}]) == ["SG309"]
+    assert codes(secrets=[{"name": "db", "key": "a", "env": "A"}, {"name": "db", "key": "b", "env": "B"}]) == []
+
+
+def test_requests_and_limits() -> None:
+    assert codes(resources={"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": 1.0, "memory": "1GiB"}}) == []
+    assert codes(resources={"requests": {"memory": "1001M"}, "limits": {"memory": "1G"}}) == ["SG309"]
+    assert load(resources={"limits": {"memory": "64MiB", "disk": "1G"}}).spec.resources == {
+        "limits": {"memory": "64Mi", "disk": "1G"}
+    }
+
+
+def test_appending_is_a_warning() -> None:
+    (warning,) = load(output={"overwrite": False}).warnings
+    assert (warning.code, warning.severity) == ("SG310", "warning")
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        *(
+            ".",
+            "*",
+            " ",
+            "  ",
+            "é",
+            "語",
+            "😀",
+            "👨\u200d👩\u200d👧",
+            "🏴\U000e0067\U000e007f",
+            "e\u0301",
+            "\u00a0",
+            "\u3000",
+        ),
+        *("{{ x }}", "'''", '"; import os', "$(id)", "\\", "\\n", "x" * 64, "\U0003fffe", "\ufe0f", "\ue000"),
+    ],
+)
+def test_symbols(symbol: str) -> None:
+    assert load(source={"type": "symbol", "symbol": symbol}).spec.source.options["symbol"] == symbol
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["", "\n", "a\rb", "\t", "\x00", "\x1b[0m", "\x7f", "\x85", "\u2028", "\u202e", "\ufeff", "\xad", "x" * 65],
+)
+def test_symbols_that_are_none(symbol: str) -> None:
+    assert codes(source={"type": "symbol", "symbol": symbol}) == ["SG204"]
+
+
+def test_every_rule_has_something_to_say() -> None:
+    """Each rule is the only one to object to something: none can be taken out of the table unnoticed."""
+    objections: dict[str, dict[str, Any]] = {
+        "image_is_pinned": {"image": "x"},
+        "name_is_short_enough": {"name": "x" * 51},
+        "project_fits_target": {"project": "p"},
+        "output_path_is_legal": {"output": {"path": "/x"}},
+        "output_is_not_marker": {"marker": "output"},
+        "variables_are_free": {"env": {"PACH_X": "x"}},
+        "mounts_are_free": {"secrets": [{"name": "db", "mount": "/pfs"}]},
+        "requests_are_within_limits": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}},
+        "overwrite_keeps_guarantee": {"output": {"overwrite": False}},
+        "symbol_is_printable": {"source": {"type": "symbol", "symbol": "\n"}},
+        "symbol_makes_batches_of_one": {"batch": {"records": 2}},
+    }
+    assert list(objections) == [rule.__name__ for rule in RULES]
+    for keys in objections.values():
+        assert len(codes(**keys)) == 1
