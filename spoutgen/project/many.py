@@ -46,6 +46,8 @@ def find_projects(root: Path) -> list[Path]:
     Raises ProjectError SG401 if there is none, and MachineError SG101 for a folder that cannot be looked into: a
     project that is silently left out would be taken for one that is up to date.
     """
+    if not root.is_dir():
+        raise ProjectError(Diagnostic("SG401", f"{root} is not a folder"))
     found = []
     for folder, below, _ in os.walk(root, onerror=_cannot_look):
         if (Path(folder) / LOCK).is_file():
@@ -53,7 +55,7 @@ def find_projects(root: Path) -> list[Path]:
             below.clear()
         below[:] = sorted(name for name in below if not name.startswith(".") and name not in _NEVER_OURS)
     if not found:
-        problem = f"there is no project in {root} or below it" if root.is_dir() else f"{root} is not a folder"
+        problem = f"there is no project in {root} or below it"
         raise ProjectError(Diagnostic("SG401", problem, None, "a project is a folder that `spoutgen new` made"))
     return found
 
@@ -86,7 +88,7 @@ def _in_parallel(folders: Sequence[Path], task: Task) -> Iterator[Outcome]:
             try:
                 outcome = future.result()
             except BrokenProcessPool:
-                problem = "the process that worked on it was killed"
+                problem = "a process was killed before it was done with this project"
                 hint = "an update that was cut short is finished by the next one; is there enough memory?"
                 place = Place(str(futures[future]))
                 outcome = _failed(futures[future], MachineError(Diagnostic("SG416", problem, place, hint)))

@@ -68,6 +68,8 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         check_template(template, template_tree)
         with _mistakes_of(template):
             tree = read_tree(_scaffold(copy, values, Path(scratch, "out")))
+    if loaded.spec.source.type != "custom":
+        tree.pop("source.py", None)  # a template without hooks has every file for every type
     for path, data in ((SPEC, spec), (PIPELINE, pipeline.encode())):
         if tree.get(path) != Entry(data):
             raise _unusable(template, f"the template does not copy {path} as it is")

@@ -45,7 +45,7 @@ def fate(old: Facts, new: Facts) -> Fate:
 
 
 def consequences(old: Facts, new: Facts, where: str) -> Iterator[Consequence]:
-    """What keeps the spout from going on where it is; of several reasons the farthest-reaching, which covers the others.
+    """What keeps the spout from going on where it is; of several reasons the farthest-reaching: it covers the others.
 
     ``where`` is the project folder as our own commands take it, with a space before it, or nothing.
     """
@@ -126,8 +126,9 @@ def _other_name(old: Facts, new: Facts, where: str) -> Consequence:
         )
     else:
         carry = (
-            "The position cannot be carried over: a marker is signed with the name of its spout, and the runtime refuses"
-            " it under another. So take the edit back, or stop the old one and begin at the beginning under the new name."
+            "The position cannot be carried over: a marker is signed with the name of its spout, and the runtime"
+            " refuses it under another. So take the edit back, or stop the old one and begin at the beginning under the"
+            " new name."
         )
         commands = (
             _set_back("name", old.name, where),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spoutgen.project.merge import merge
 from spoutgen.project.textmerge import Merged, first_mark, is_binary, merge_text, with_git, with_merge3
-from spoutgen.project.tree import Entry
+from spoutgen.project.tree import BELOW_A_FILE, Entry
 
 A, B, C = Entry(b"a\n"), Entry(b"b\n"), Entry(b"c\n")
 LINK, FOLDER = Entry(b"elsewhere", kind="link"), Entry(b"not a file", kind="other")
@@ -85,6 +85,56 @@ def test_a_file_that_new_only_renamed_takes_your_edits_along():
 def test_a_rename_that_is_not_certain_keeps_yours():
     decisions = merge({"old": A}, {"old": B}, {"one": A, "two": A}, merge_text)
     assert {d.path: d.action for d in decisions} == {"old": "keep", "one": "add", "two": "add"}
+    decisions = merge({"old": A, "older": A}, {"old": B, "older": A}, {"one": A}, merge_text)
+    assert {d.path: d.action for d in decisions} == {"old": "keep", "older": "delete", "one": "add"}
+
+
+def test_a_file_that_new_renamed_and_changed_is_merged_under_its_new_name():
+    yours, new = Entry(b"1\n2\n3\nmine\n"), Entry(b"one\n2\n3\n")
+    decisions = merge({"old": ONE_TWO}, {"old": yours}, {"new": new}, merge_text)
+    assert [(d.path, d.action, d.entry) for d in decisions] == [
+        ("new", "add", Entry(b"one\n2\n3\nmine\n")),
+        ("old", "delete", None),
+    ]
+
+
+def test_a_conflict_in_a_renamed_file_stands_in_the_new_one():
+    yours, new = Entry(b"mine\n2\n3\n"), Entry(b"one\n2\n3\n")
+    first, second = merge({"old": ONE_TWO}, {"old": yours}, {"new": new}, merge_text)
+    assert (first.path, first.action, second.action) == ("new", "conflict", "delete")
+    assert b"\nmine\n" in first.entry.data
+
+
+def test_another_file_is_no_renamed_one():
+    decisions = merge({"old": ONE_TWO}, {"old": A}, {"new": Entry(b"1\nx\ny\nz\n")}, merge_text)
+    assert {d.path: d.action for d in decisions} == {"old": "keep", "new": "add"}
+
+
+def test_a_renamed_file_that_you_made_binary_stays():
+    decisions = merge({"old": ONE_TWO}, {"old": BINARY[0]}, {"new": ONE_TWO_3}, merge_text)
+    assert {d.path: d.action for d in decisions} == {"old": "keep", "new": "add"}
+
+
+BELOW_A_FILE_CASE = ({"x": A}, {"x": A, "x/y": BELOW_A_FILE}, {"x/y": B})
+FOLDER_CASE = ({"x/y": A}, {"x/y": A, "x": Entry(b"y", kind="folder")}, {"x": B})
+
+
+@pytest.mark.parametrize("case", [BELOW_A_FILE_CASE, FOLDER_CASE])
+def test_a_file_and_a_folder_give_way_to_each_other(case):
+    actions = {d.path: d.action for d in merge(*case, merge_text)}
+    assert sorted(actions.values()) == ["add", "delete"]
+
+
+def test_they_do_not_where_something_of_yours_is_in_the_way():
+    base, _, new = FOLDER_CASE
+    for yours in (
+        {"x/y": B, "x": Entry(b"y", kind="folder")},
+        {"x/y": A, "x": Entry(b"mine\0y", kind="folder")},
+    ):
+        assert {d.path: d.action for d in merge(base, yours, new, merge_text)}["x"] == "blocked"
+    base, _, new = BELOW_A_FILE_CASE
+    decisions = merge(base, {"x": C, "x/y": BELOW_A_FILE}, new, merge_text)
+    assert {d.path: d.action for d in decisions} == {"x": "keep", "x/y": "blocked"}
 
 
 # Laws
@@ -133,10 +183,11 @@ YOURS = texts([f"yours {n}\n".encode() for n in range(9)])
 NEWS = texts([f"new {n}\n".encode() for n in range(9)])
 
 
+@pytest.mark.parametrize("merge_by", [with_git, with_merge3])
 @given(BASE_LINES, YOURS, NEWS)
-def test_no_line_of_yours_is_lost(base, your_edits, new_edits):
+def test_no_line_of_yours_is_lost(merge_by, base, your_edits, new_edits):
     yours, new = edited(base, your_edits), edited(base, new_edits)
-    merged = merge_text(b"".join(base), b"".join(yours), b"".join(new))
+    merged = merge_by(b"".join(base), b"".join(yours), b"".join(new))
     kept = merged.data.split(b"\n")
     for line in yours:
         if line not in base:
@@ -151,6 +202,19 @@ def test_git_and_merge3_agree(base, your_edits, new_edits):
     assert by_git.has_conflict == bool(first_mark(by_merge3.data)) == bool(first_mark(by_git.data))
     if not by_git.has_conflict:
         assert by_git == by_merge3
+
+
+@pytest.mark.parametrize(
+    "text", [b"a\n<<<<<<< yours\nb", b"||||||| base\r\n", b">>>>>>> new", b"\n=======\n>>>>>>> new\n"]
+)
+def test_a_mark_that_was_left_alone_is_found(text):
+    assert first_mark(text)
+
+
+def test_what_is_no_mark():
+    for text in (b"Title\n=======\n", b"<<<<<<< HEAD\n", b"a <<<<<<< yours\n", b""):
+        assert first_mark(text) is None
+    assert first_mark(b"a\nb\n>>>>>>> new\n") == 3
 
 
 @pytest.mark.parametrize("merge_by", [with_git, with_merge3])

@@ -1,0 +1,74 @@
+"""What an update means for a deployed spout: each case has a paragraph and commands that exist."""
+
+import importlib
+import re
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from spoutgen.cli.main import VERBS
+from spoutgen.errors import CODES
+from spoutgen.project.difference import Facts, MarkerFact
+from spoutgen.project.safety import consequences, fate
+
+OLD = Facts(1, "spoutmarker", MarkerFact("mymark", False), "symbol", {})
+PREFIX = replace(OLD, marker=MarkerFact("mymark", True))
+LOG = replace(OLD, source="log", identity={"topic": "a"})
+
+CASES = {
+    "marker renamed": (OLD, replace(OLD, marker=MarkerFact("other", False)), "SG411", "never starts"),
+    "prefix renamed": (PREFIX, replace(OLD, marker=MarkerFact("other", True)), "SG411", "index alone"),
+    "name to prefix": (OLD, PREFIX, "SG411", "refuses a marker of the other form"),
+    "prefix to name": (PREFIX, OLD, "SG411", "refuses a marker of the other form"),
+    "name to another prefix": (OLD, replace(OLD, marker=MarkerFact("other", True)), "SG411", "never starts"),
+    "marker removed": (OLD, replace(OLD, marker=None), "SG411", "no link to a marker"),
+    "pipeline renamed": (OLD, replace(OLD, name="other"), "SG412", "copy the marker"),
+    "pipeline with a signed marker renamed": (PREFIX, replace(PREFIX, name="other"), "SG412", "signed"),
+    "source type changed": (OLD, LOG, "SG413", "no meaning"),
+    "source identity changed": (LOG, replace(LOG, identity={"topic": "b"}), "SG413", "source.topic: a -> b"),
+    "target changed": (OLD, replace(OLD, pachyderm=2), "SG414", "begins without a marker"),
+    "everything changed": (OLD, Facts(2, "x", MarkerFact("y", True), "log", {"topic": "a"}), "SG414", "Stop the old"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_case_is_explained(case):
+    old, new, code, words = CASES[case]
+    (found,) = consequences(old, new, " my/project")
+    assert found.code == code in CODES
+    assert words in f"{found.what} {found.explanation}"
+    assert found.commands
+    assert not fate(old, new).is_kept
+
+
+def test_nothing_is_said_where_the_spout_goes_on():
+    for same in (OLD, PREFIX, LOG):
+        assert list(consequences(same, same, "")) == []
+        assert fate(same, same).is_kept
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_command_is_promised_that_does_not_exist(case):
+    """Ours are verbs of ours with options of theirs; pachctl's are those of the 1.x reference."""
+    pachctl = {"stop pipeline", "start pipeline", "create pipeline", "update pipeline", "get file", "put file"}
+    old, new, *_ = CASES[case]
+    (found,) = consequences(old, new, " my/project")
+    for command in (part for line in found.commands for part in line.split(" && ")):
+        words = shlex.split(command)
+        if words[0] == "spoutgen":
+            assert words[1] in VERBS
+            importlib.import_module(f"spoutgen.cli.{'set_' if words[1] == 'set' else words[1]}")
+            assert words[-1] == "my/project"
+        else:
+            assert words[0] == "pachctl"
+            assert " ".join(words[1:3]) in pachctl
+
+
+def test_a_marker_is_saved_to_a_file_before_it_is_put():
+    (found,) = consequences(OLD, CASES["marker renamed"][1], "")
+    stop, save, put, update, start = found.commands
+    assert stop.startswith("pachctl stop")
+    assert re.fullmatch(r"pachctl get file spoutmarker@marker:/mymark > (\S+)", save)[1] == put.split()[-1]
+    assert put.startswith("pachctl put file -o spoutmarker@marker:/other -f ")
+    assert (update, start) == ("pachctl update pipeline -f pipeline.json", "pachctl start pipeline spoutmarker")
