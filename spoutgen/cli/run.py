@@ -11,22 +11,22 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 
 from spoutgen.cli.parser import setting
 from spoutgen.cli.watch import LiveView, PlainView
-from spoutgen.errors import Diagnostic, UsageError
+from spoutgen.errors import Diagnostic, MachineError, UsageError
 from spoutgen.local.environment import find_secrets, user_command, user_environment, working_folder
 from spoutgen.local.events import (
     CommitFinished,
+    Event,
     MarkerCommitted,
     Restarting,
     Started,
     UserCodeExited,
-    UserCodeStarted,
     Wedged,
 )
 from spoutgen.local.generations import NEWEST, Generation, generation_of
@@ -133,27 +133,39 @@ def watch(session: Session, store: Store, pipeline: Pipeline, opening: list[str]
     print("\n".join(opening), flush=True)
     marker = pipeline.spec.marker
     view = LiveView(pipeline.name, pipeline.version, marker) if sys.stdout.isatty() else PlainView(pipeline.name)
-    commits = 0
+    commits, trouble = 0, ""
+    tail: list[str] = []
     try:
         with _ended_by_signals(session.request_stop), closing(session.run()) as events:
-            tail: list[str] = []
             for event in events:
                 if isinstance(event, MarkerCommitted | Started) and view.shows_marker:
                     tail = marker_tail(store, pipeline.name, marker, _MARKER_LINES)
                 if isinstance(event, CommitFinished):
                     commits += event.commit.is_changed
-                match event:
-                    case Wedged(reason) | Restarting(reason):
-                        set_state(store, pipeline.name, "running", reason)
-                    case UserCodeExited(_, message):
-                        set_state(store, pipeline.name, "running", f"the user code ended: {message}")
-                    case UserCodeStarted():
-                        set_state(store, pipeline.name, "running")
+                now = _trouble(event, trouble)
+                if now != trouble or isinstance(event, Started):
+                    trouble = now
+                    # Only for `spoutgen local`; while the worker writes a huge commit the store is busy for long.
+                    with suppress(MachineError):
+                        set_state(store, pipeline.name, "running", trouble)
                 view.show(event, tail)
     finally:
         view.close()
-        set_state(store, pipeline.name, "paused")
+        with suppress(MachineError):
+            set_state(store, pipeline.name, "paused", trouble)
     return commits
+
+
+def _trouble(event: Event, before: str) -> str:
+    """What is wrong after an event, as `spoutgen local inspect pipeline` gives it; a commit says that all is well."""
+    match event:
+        case Wedged(reason) | Restarting(reason):
+            return reason
+        case UserCodeExited(_, message):
+            return f"the user code ended: {message}"
+        case CommitFinished():
+            return ""
+    return before
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from spoutgen.local.logfile import LogFile
 from spoutgen.local.store import Store
 from spoutgen.local.worker import UPSTREAM, Job, Worker
 
+_MOST_EVENTS = 10_000
+
 
 class Session:
     """Runs ``job`` until `stop` is called, ``commits`` changes are committed, or ``seconds`` are over."""
@@ -29,6 +31,7 @@ class Session:
     ) -> None:
         self._left = commits
         self._seconds = seconds
+        self._is_over = False
         self._events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
         self._worker = Worker(job, lambda: Store(home.store), self._take, backoffs)
         with machine_errors(home.log(job.pipeline.name)):
@@ -57,6 +60,7 @@ class Session:
                     if isinstance(event, Stopped):
                         return
         finally:
+            self._is_over = True
             self._worker.stop()
             self._thread.join()
             self._log.close()
@@ -65,8 +69,10 @@ class Session:
         """The next event; None when it is time to end."""
         if ends_at is None:
             return self._events.get()
+        left = ends_at - time.monotonic()
         try:
-            return self._events.get(timeout=max(0.0, ends_at - time.monotonic()))
+            # Without the first part, events that come without a pause would put the end off for ever.
+            return None if left <= 0 else self._events.get(timeout=left)
         except queue.Empty:
             return None
 
@@ -85,4 +91,7 @@ class Session:
                 self._worker.stop()
         if isinstance(event, LogLine):
             self._log.write(event.text)
+        # Whoever shows the events may be held up, by a pager say; then the spout waits too and the memory does not fill.
+        while self._events.qsize() > _MOST_EVENTS and not self._is_over:
+            time.sleep(0.05)
         self._events.put(event)

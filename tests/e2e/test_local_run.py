@@ -67,6 +67,8 @@ def test_the_project_stays_as_it_is(shell):
 def test_for_a_while(shell):
     shell.new(interval="1h")
     assert "1 commit in this run" in shell.out("run", "dots", "--for", "1s")
+    # Also where events come without a pause.
+    shell.run("run", "dots", "--for", "500ms", "--set", "source.interval=1ms")
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
