@@ -91,7 +91,7 @@ class Session:
                 self._worker.stop()
         if isinstance(event, LogLine):
             self._log.write(event.text)
-        # Whoever shows the events may be held up, by a pager say; then the spout waits too and the memory does not fill.
+        # Whoever shows the events may be held up, by a pager say; then the spout waits too, and no memory fills.
         while self._events.qsize() > _MOST_EVENTS and not self._is_over:
             time.sleep(0.05)
         self._events.put(event)

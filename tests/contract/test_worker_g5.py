@@ -458,6 +458,29 @@ rest()
     _until((dots.folder / "ended").exists)
 
 
+def test_a_torn_tar_and_the_next_one_join_while_the_worker_is_busy(rig):
+    # What every spout has to reckon with: started again, it writes behind what it left in the FIFO.
+    dots = rig(
+        """
+if once():
+    out = write(tar(("a", b"1")))
+    write(header("b", 512), out)
+    sys.exit(1)
+write(tar(("c", b"")))
+tell("written")
+rest()
+"""
+    )
+    told = threading.Event()
+    dots.on_event = lambda event: told.set() if isinstance(event, LogLine) else None
+    dots.checkpoint = lambda point: told.wait(PATIENCE) if point == "before finish commit" else None
+    with dots.running():
+        dots.wait(CommitFinished, 2)
+    files = dots.files()
+    assert set(files) == {"/a", "/b"}
+    assert files["/b"].startswith(b"c\0")
+
+
 # Outdated spec
 
 
