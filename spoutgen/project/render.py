@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spoutgen import __version__
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # Written once, then the user's.
 SEEDS = frozenset({SPEC, "README.md", "source.py"})
+# Files that only one source type has; cookiecutter cannot leave a file out without a hook.
+ONLY_FOR = MappingProxyType({"source.py": "custom"})
 SCHEMA = f"{FOLDER}/schema.json"
 
 
@@ -44,6 +47,10 @@ class Rendered:
     def managed(self) -> dict[str, Entry]:
         """The part of the tree that updates write again."""
         return {path: entry for path, entry in self.tree.items() if path not in SEEDS}
+
+    def seeds(self) -> dict[str, Entry]:
+        """The part that is written once."""
+        return {path: entry for path, entry in self.tree.items() if path in SEEDS}
 
 
 def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
@@ -68,6 +75,7 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         check_template(template, template_tree)
         with _mistakes_of(template):
             tree = read_tree(_scaffold(copy, values, Path(scratch, "out")))
+    tree = {path: entry for path, entry in tree.items() if ONLY_FOR.get(path) in (None, loaded.spec.source.type)}
     if loaded.spec.source.type != "custom":
         tree.pop("source.py", None)  # a template without hooks has every file for every type
     for path, data in ((SPEC, spec), (PIPELINE, pipeline.encode())):

@@ -16,6 +16,7 @@ from spout.sources import KINDS
 MANY = 12
 SAMPLES = {
     "symbol": {"symbol": "é.", "interval": 0},
+    "custom": {"options": {"interval": 0}},
 }
 BATCH_RECORDS = {"symbol": 1}
 ENOUGH = 1 << 20

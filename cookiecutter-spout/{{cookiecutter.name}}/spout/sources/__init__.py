@@ -10,7 +10,8 @@ from spout.config import Config
 from spout.fatal import FatalError
 from spout.marker import Shape
 from spout.records import Source
-from spout.sources import pyramid
+from spout.sources import custom, pyramid
+from spout.sources.custom import CustomSource
 from spout.sources.symbol import SymbolSource
 
 
@@ -24,6 +25,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "symbol": Kind(SymbolSource, pyramid.shape),
+    "custom": Kind(CustomSource, custom.shape),
 }
 
 
