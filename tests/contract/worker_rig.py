@@ -38,7 +38,8 @@ def tar(*entries):
     return b"".join(entry(*each) for each in entries) + bytes(1024)
 
 def open_out():
-    return os.open(OUT, os.O_RDWR)
+    # Waits for the worker: what a process writes and leaves before there is a reader is lost, here as upstream.
+    return os.open(OUT, os.O_WRONLY)
 
 def write(data, out=None):
     out = open_out() if out is None else out
