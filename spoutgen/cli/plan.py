@@ -32,9 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and say it."""
-    for stream in (sys.stdout, sys.stderr):
-        # What stands in the files may be anything; a terminal that cannot show it is no reason to end.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    from spoutgen.cli.planned import take_any_text
+
+    take_any_text()
     return _all(args) if args.is_all else _one(args)
 
 

@@ -134,6 +134,7 @@ def _plan(folder: Path, lock: Lock, loaded: LoadedSpec, template: Template, edit
     base, new = read_base(folder), rendered.managed()
     yours = read_paths(folder, {*base, *new})
     decisions = [_checked(folder, decision) for decision in merge(base, yours, new, merge_text)]
+    decisions += _first_seeds(folder, lock, rendered.seeds())
     if edits and (folder / SPEC).is_symlink():
         decisions.append(Decision(SPEC, "blocked", note="it is a link; give the image its new tag in the file itself"))
     files = {**edits, **_written(decisions)}
@@ -179,6 +180,12 @@ def _checked(folder: Path, decision: Decision) -> Decision:
     if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
         return Decision(path, "blocked", note=f"the folder {parent} cannot be written in")
     return decision
+
+
+def _first_seeds(folder: Path, lock: Lock, seeds: Tree) -> list[Decision]:
+    """A seed that the project never had, of another source type or a newer template, unless you have such a file."""
+    fresh = {path: entry for path, entry in seeds.items() if path not in lock.files and not read_entry(folder, path)}
+    return [_checked(folder, Decision(path, "add", entry, "yours from now on")) for path, entry in fresh.items()]
 
 
 def _written(decisions: Iterable[Decision]) -> dict[str, Entry | None]:
