@@ -15,7 +15,7 @@ from spoutgen.local.store import Store
 from spoutgen.local.usercode import Command
 from spoutgen.local.worker import Job, Worker
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 QUICK = Backoffs(Backoff(0.01, 0.05), Backoff(0.01, 0.05), Backoff(0.01, 0.05))
 
 # What the scripts may use. `tell` writes a line to the log, which the test sees as an event.

@@ -12,7 +12,7 @@ from spoutgen.project.render import render
 from spoutgen.spec import load_text
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 SPEC = """\
 version: 1
 name: dots
