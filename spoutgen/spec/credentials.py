@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -38,20 +39,24 @@ _HARMLESS_ENDINGS = frozenset(
 )
 _HARMLESS_VALUES = frozenset(("", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"))
 
-# Every repetition is bounded: a line may have a megabyte, and must not take a second.
-_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})")),
-    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,255}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,255}")),
-    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("a Stripe key", re.compile(r"\b[rs]k_live_[0-9A-Za-z]{16,255}")),
-    ("a JSON Web Token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{0,4096}")),
-    ("a URL with a password", re.compile(r"(?<=://)[^/\s:@]{0,256}:[^/\s]{1,256}(?=@)")),
+# What kind of credential, a part that all of them have, and the pattern of the whole. Every repetition is bounded: a
+# line may have a megabyte, and must not take a second.
+_SHAPES: tuple[tuple[str, str, str], ...] = (
+    ("an AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
+    ("an AWS access key", "ASIA", r"\bASIA[0-9A-Z]{16}\b"),
+    ("a private key", "PRIVATE KEY-----", r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*"),
+    ("a GitHub token", "gh", r"\bgh[pousr]_[A-Za-z0-9]{30,255}"),
+    ("a GitHub token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{30,255}"),
+    ("a GitLab token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20,255}"),
+    ("a Slack token", "xox", r"\bxox[abprs]-[A-Za-z0-9-]{10,255}"),
+    ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_-]{35}"),
+    ("a Stripe key", "k_live_", r"\b[rs]k_live_[0-9A-Za-z]{16,255}"),
+    ("a JSON Web Token", "eyJ", r"\beyJ[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{0,4096}"),
+    ("a URL with a password", "://", r"(?<=://)[^/\s:@]{0,256}:[^/\s]{1,256}(?=@)"),
     (
         "a connection string with a password",
-        re.compile(r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']{1,256})"),
+        "=",
+        r"(?i)[;?&](?:password|pwd|accountkey)=(?P<secret>[^\s;&\"']{1,256})",
     ),
 )
 _SETTING = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{1,200})[\"']?[ \t]{0,20}[:=][ \t]{0,200}(?=\S)")
@@ -72,9 +77,22 @@ def is_credential_name(name: str) -> bool:
     return any(pair in _PAIRS for pair in pairwise(parts))
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _shaped(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The credentials in a text that are known by their shape: what kind they are, and where they stand."""
+    for kind, part, pattern in _SHAPES:
+        if part in text:
+            for found in _compiled(pattern).finditer(text):
+                yield kind, found.span("secret" if "secret" in found.groupdict() else 0)
+
+
 def shape(text: str) -> str | None:
     """What kind of credential a text is or holds, by its form alone."""
-    return next((kind for kind, pattern in _SHAPES if pattern.search(text)), None)
+    return next((kind for kind, _ in _shaped(text)), None)
 
 
 def check(document: Document) -> Iterator[tuple[Path, Diagnostic]]:
@@ -182,6 +200,4 @@ def _spans(line: str) -> Iterator[tuple[int, int]]:
         if is_credential_name(found[1].rsplit(".", 1)[-1]):
             yield found.end(), len(line.rstrip())
             break
-    for _, pattern in _SHAPES:
-        for found in pattern.finditer(line):
-            yield found.span("secret" if "secret" in pattern.groupindex else 0)
+    yield from (span for _, span in _shaped(line))
