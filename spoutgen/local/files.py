@@ -65,7 +65,7 @@ def apply(db: sqlite3.Connection, branch: int, seq: int) -> bool:
     """Make versions of what was put into commit ``seq``; returns whether any file is now different.
 
     Raises RefusedError where a file would stand above another; pachd too finds that only here, when the commit is
-    finished (v1.13.4:src/server/pkg/hashtree/db.go:803), so the commit stays open.
+    finished (v1.13.4:src/server/pkg/hashtree/db.go:715, :820), so the commit stays open.
     """
     changed = [path for path, writes in _staged(db, seq).items() if _apply_path(db, branch, seq, path, writes)]
     return bool(changed)
@@ -75,7 +75,7 @@ def _staged(db: sqlite3.Connection, seq: int) -> dict[str, list[_Write]]:
     """The writes of a commit by path, the path written last at the end; an overwrite drops those before it.
 
     That is how pachd keeps them: one record a path, read in the order of the last change
-    (v1.13.4:src/server/pfs/server/driver.go:4198, :3437).
+    (v1.13.4:src/server/pfs/server/driver.go:4174, :3434).
     """
     by_path: dict[str, list[_Write]] = {}
     rows = db.execute(

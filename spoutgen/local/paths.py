@@ -46,6 +46,6 @@ def is_marker(name: str, marker: str) -> bool:
     """Whether a tar entry goes to the branch ``marker``: a plain string prefix of the cleaned name.
 
     So ``mymark`` also takes ``mymark01`` and ``mymarker.txt``, and not ``/mymark``
-    (v1.13.4:src/server/worker/pipeline/common.go:97).
+    (v1.13.4:src/server/worker/pipeline/common.go:106).
     """
     return bool(marker) and clean(name).startswith(marker)

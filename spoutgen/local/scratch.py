@@ -19,7 +19,7 @@ from spoutgen.local.store import Store
 def scratch_folder(pfs: Path, store: Store, repo: str, marker: str) -> Iterator[bool]:
     """Make ``pfs`` ready for one run of the spout and clear it afterwards; yields whether a marker was pulled.
 
-    v1.13.4:src/server/worker/driver/driver.go:553-607, driver_unix.go:107. Raises SpoutgenError SG506 if the marker
+    v1.13.4:src/server/worker/driver/driver.go:555-598, driver_unix.go:129. Raises SpoutgenError SG506 if the marker
     branch has a head and not this marker: the spout then never starts, on a cluster too.
     """
     _clear(pfs)

@@ -11,7 +11,7 @@ from typing import Any
 
 from spoutgen.errors import Diagnostic, Place, ProjectError
 
-# v1.13.4:src/server/pps/server/api_server.go checks the same; here it also keeps the name inside its folder.
+# v1.13.4:src/server/pps/server/api_server.go:1950 checks the same; here it also keeps the name inside its folder.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*\Z")
 
 
@@ -63,7 +63,7 @@ def parse(document: Mapping[str, Any]) -> SpoutSpec:
         raise ValueError(f"{name!r} is no name for a pipeline")
     cmd = tuple(transform.get("cmd", ()))
     if not cmd:
-        # v1.13.4:src/server/worker/driver/driver.go:734
+        # v1.13.4:src/server/worker/driver/driver.go:731
         raise ValueError("no command specified (transform.cmd)")
     secrets = (_snake_case(secret) for secret in transform.get("secrets", ()))
     return SpoutSpec(

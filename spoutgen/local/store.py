@@ -15,7 +15,7 @@ from uuid import uuid4
 from spoutgen.local import database, files
 from spoutgen.local.model import Branch, Commit, FileInfo, Put, Repo
 from spoutgen.local.paths import canonical, checked
-from spoutgen.local.refused import NotFoundError, RefusedError
+from spoutgen.local.refused import NotFoundError, RefusedError, UnfinishedParentError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{32}\Z")
 _COMMIT = (
@@ -134,9 +134,9 @@ class Store:
     # Commits
 
     def start_commit(self, repo: str, branch: str) -> Commit:
-        """Open a commit on top of the branch's head; RefusedError while that head is open.
+        """Open a commit on top of the branch's head; UnfinishedParentError while that head is open.
 
-        v1.13.4:src/server/pfs/server/driver.go:1090.
+        v1.13.4:src/server/pfs/server/driver.go:1078.
         """
         with self.writing():
             return self._commit(self._start(repo, branch)).commit
@@ -150,7 +150,7 @@ class Store:
         if head is not None:
             parent = self._commit(head).commit
             if parent.finished is None:
-                raise RefusedError(f"parent commit {repo}@{parent.id} has not been finished")
+                raise UnfinishedParentError(repo, parent.id)
             size = parent.size
         seq = self._db.execute(
             "INSERT INTO commits (id, repo, branch, parent, started, size, is_changed, has_tree)"
@@ -245,7 +245,7 @@ class Store:
 
         Into an open commit the files are kept until it is finished, and None is returned. A branch whose head is
         finished, or that has none, gets a finished commit of its own, which is returned. All requests must have the
-        same target (v1.13.4:src/server/pfs/server/driver.go:4512).
+        same target (v1.13.4:src/server/pfs/server/driver.go:4528).
         """
         with self.writing():
             row: _Row | None = None
@@ -330,7 +330,7 @@ class Store:
     def _tree(self, repo: str, ref: str) -> Iterator[_Row]:
         """A commit whose files can be looked up; an open one reads as it would if it were finished now.
 
-        As pachd does it (v1.13.4:src/server/pfs/server/driver.go:3398): what was put so far laid over the parent.
+        As pachd does it (v1.13.4:src/server/pfs/server/driver.go:3403): what was put so far laid over the parent.
         """
         with database.machine_errors(self.path):
             row = self._resolve(repo, ref)

@@ -40,11 +40,19 @@ class UserCode:
     """One run of the user code with all its starts, in a thread of its own.
 
     It is run again after a failure or a signal with the same FIFO and the same, by then stale, marker file; after
-    status 0 (or an accepted one) never (v1.13.4:src/server/worker/pipeline/common.go:48, .../driver/driver.go:777).
+    status 0 (or an accepted one) never (v1.13.4:src/server/worker/pipeline/common.go:49, .../driver/driver.go:782).
     """
 
-    def __init__(self, command: Command, backoff: Backoff, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        command: Command,
+        backoff: Backoff,
+        on_event: Callable[[Event], None],
+        before_start: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``before_start`` is called before each start, in the thread of the user code."""
         self._command = command
+        self._before_start = before_start
         self._backoff = backoff
         self._on_event = on_event
         self._over = threading.Event()
@@ -72,6 +80,7 @@ class UserCode:
         starts = 0
         while not self._over.is_set():
             starts += 1
+            self._before_start()
             status, message = self._run_once()
             if self._over.is_set():
                 return
@@ -101,7 +110,7 @@ class UserCode:
         for thread in threads:
             thread.start()
         status = process.wait()
-        # A child of the user code that keeps the output open holds up the worker too (driver.go:762, WaitIO).
+        # A child of the user code that keeps the output open holds up the worker too (driver.go:772, WaitIO).
         while threads[0].is_alive() and not self._over.is_set():
             threads[0].join(0.1)
         return status, self._last_line

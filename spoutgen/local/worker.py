@@ -2,7 +2,7 @@
 
 A *run of the whole spout* has one scratch folder, one FIFO and one pull of the marker. In it the user code is started
 again and again, and tars are committed one after another; no tar is read before the one before it is committed. It ends
-when reading fails, and after a while the next begins (v1.13.4:src/server/worker/pipeline/spout/spout.go:16).
+when reading fails, and after a while the next begins (v1.13.4:src/server/worker/pipeline/spout/spout.go:15).
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Worker:
             yield file
 
     def _commit_until_done(self, entries: list[Entry], file: BinaryIO) -> None:
-        """Try to commit a tar until it is done; without end if it can never be, as upstream (common.go:248)."""
+        """Try to commit a tar until it is done; without end if it can never be, as upstream (common.go:252)."""
         waits = self._backoffs.commit.waits()
         attempt = 0
         while True:
@@ -187,7 +187,7 @@ class Worker:
             with self._step("marker put" if has_marker else "put"):
                 marker = self._store.put_files(name, self._puts(entries, file, output.id))
         except (SpoutgenError, OutdatedError):
-            # Upstream does not look whether this works either (common.go:257).
+            # Upstream does not look whether this works either (common.go:262).
             with suppress(SpoutgenError):
                 self._store.delete_commit(name, output.id)
             raise
@@ -204,7 +204,7 @@ class Worker:
                 yield Put(commit, entry.name, _bytes_of(entry, file), self._spec.is_overwrite)
 
     def _check_is_current(self) -> None:
-        """Raise OutdatedError if the pipeline has a newer version; one that was deleted passes (common.go:100)."""
+        """Raise OutdatedError if the pipeline has a newer version; one that was deleted passes (common.go:109)."""
         current = pipelines.find(self._store, self._spec.name)
         if current is not None and current.version > self._job.pipeline.version:
             raise OutdatedError("outdated spout, now shutting down")
