@@ -1,12 +1,15 @@
 """lock.json: what it says, and what is said when it says nothing usable."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from spoutgen import __version__
 from spoutgen.errors import ProjectError
 from spoutgen.project.lock import LOCK, Lock, Origin, as_entry, read_lock
+from spoutgen.resources import schemas_dir
 
 OURS = Lock(__version__, 1, "s" * 64, Origin(None, "t" * 64), "a:v1", {"a:v1": "c" * 64}, {"a": "seed", "b": "managed"})
 
@@ -51,3 +54,18 @@ def test_a_newer_project_is_refused(tmp_path, lock_file, newer):
 def test_an_older_project_is_taken(tmp_path, lock_file):
     lock_file.write_text(json.dumps({**json.loads(as_entry(OURS).data), "spoutgen": "0.0.9"}))
     assert read_lock(tmp_path).spoutgen == "0.0.9"
+
+
+def test_the_lock_is_what_its_schema_says(project):
+    validator = Draft202012Validator(json.loads((schemas_dir() / "lock-1.json").read_text()))
+    validator.validate(json.loads((project / LOCK).read_bytes()))
+    validator.validate(
+        json.loads(as_entry(replace(OURS, spec="0" * 64, template=Origin("t", "0" * 64), images={})).data)
+    )
+    assert not validator.is_valid({**json.loads((project / LOCK).read_bytes()), "more": 1})
+
+
+@pytest.mark.parametrize("wrong", [{"images": []}, {"image": 1}, {"pachyderm": "1"}, {"template": "x"}, {"more": 1}])
+def test_a_lock_that_somebody_wrote_into_is_damaged(tmp_path, lock_file, wrong):
+    lock_file.write_text(json.dumps({**json.loads(as_entry(OURS).data), **wrong}))
+    assert code_of(tmp_path) == "SG405"

@@ -476,3 +476,14 @@ def test_the_fork_is_used_again(project, template, tmp_path, monkeypatch):
         update(project)
     assert update(project, Template(moved, "moved")).news == ()
     assert update(project, Template(moved, "../moved")).news == ()
+
+
+def test_a_seed_that_the_project_never_had_is_written_once(project, template, drift):
+    drift("source.py", b"seed\n")
+    replace(template.parent / "spoutmarker" / LOCK, '"README.md": "seed",\n', "")
+    (project / "README.md").unlink()
+    assert news(update(project)) == {"README.md": "add"}, "source.py is for custom sources only"
+    assert not (project / "source.py").exists()
+    (project / "README.md").unlink()
+    replace(project / "spout.yaml", '"."', '"*"')
+    assert news(update(project)) == {"pipeline.json": "change"}
