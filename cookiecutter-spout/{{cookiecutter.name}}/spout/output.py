@@ -17,7 +17,7 @@ from spout.records import Batch, File, Record
 # record's name has the rest as %XX, and the per cent sign too, so two names never become one path.
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_.~:=,; ")
 _FIELD = re.compile(r"\{(first|last)\}")
-_LINES_AT_ONCE = 1000
+_PIECE = 1 << 16  # bytes, about, of one piece of a file
 
 
 def files(batch: Batch, output: Output, marker: str) -> list[File]:
@@ -38,16 +38,19 @@ def _one(record: Record, path: str) -> File:
 
 
 def _lines(records: Sequence[Record], path: str) -> File:
-    size = sum(len(record.data) for record in records) + len(records)
-    return File(_expanded(path, records[0], records[-1]), size, _joined(records))
+    lines = [record.data for record in records]
+    size = sum(map(len, lines)) + len(lines)
+    return File(_expanded(path, records[0], records[-1]), size, _ended(lines, max(1, _PIECE * len(lines) // size)))
 
 
-def _joined(records: Sequence[Record]) -> Iterator[bytes]:
-    """Each record's bytes and a line end, a thousand at once: never the whole batch a second time in memory."""
-    for at in range(0, len(records), _LINES_AT_ONCE):
-        lines = [record.data for record in records[at : at + _LINES_AT_ONCE]]
-        lines.append(b"")
-        yield b"\n".join(lines)
+def _ended(lines: list[bytes], at_once: int) -> Iterator[bytes]:
+    """Each line and a line end, many short ones at once: never the whole batch a second time in memory."""
+    for at in range(0, len(lines), at_once):
+        if at_once == 1:
+            yield lines[at]
+            yield b"\n"
+        else:
+            yield b"\n".join([*lines[at : at + at_once], b""])
 
 
 def _expanded(path: str, first: Record, last: Record) -> str:
