@@ -15,6 +15,14 @@ class RefusedError(SpoutgenError):
         super().__init__(Diagnostic("SG507", message, None, hint))
 
 
+class UnfinishedParentError(RefusedError):
+    """A commit cannot be started on top of ``commit``, which is still open."""
+
+    def __init__(self, repo: str, commit: str) -> None:
+        self.commit = commit
+        super().__init__(f"parent commit {repo}@{commit} has not been finished")
+
+
 class NotFoundError(SpoutgenError):
     """There is nothing of that name."""
 
