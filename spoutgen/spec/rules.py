@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from spoutgen.errors import Diagnostic
 from spoutgen.spec.document import Document, Path
 from spoutgen.spec.image import problem_of
+from spoutgen.spec.schema import source_schema, source_types
 from spoutgen.spec.units import UnitError, parse_quantity
 
 T = TypeVar("T")
@@ -174,20 +175,30 @@ def _path_problem(path: str) -> tuple[str, str | None] | None:
 def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
     """No data file's name begins with the marker's: such a file goes to the marker branch and is gone from the output.
 
-    Pachyderm compares plain text (v1.13.4:src/server/worker/pipeline/common.go:97). The fields stand for the names of
-    records, which begin with a digit.
+    Pachyderm compares plain text (v1.13.4:src/server/worker/pipeline/common.go:97). What a field stands for is known
+    only when records come, so a path is refused if any record could make it begin so.
     """
     marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
     path = look.value(str, "output", "path")
     if not marker or not path:
         return
     fixed = _FIELD.split(path, maxsplit=1)[0]
+    begins = fixed.startswith(marker)
     rest = marker.removeprefix(fixed)
-    may_match = len(fixed) < len(path) and marker.startswith(fixed) and rest[:1].isdigit()
-    if fixed.startswith(marker) or may_match:
-        message = f"`output.path` begins with the marker's name `{marker}`, so its files would be taken for markers"
+    may_begin = fixed != path and marker.startswith(fixed) and (rest[:1].isdigit() or not _has_numbered_records(look))
+    if begins or may_begin:
+        verb = "begins" if begins else "may begin"
+        message = f"`output.path` {verb} with the marker's name `{marker}`, so its files would be taken for markers"
         at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
         yield look.document.at_value(at, "SG305", message, "choose another path, or another marker")
+
+
+def _has_numbered_records(look: Look) -> bool:
+    """Whether the records of the source are named by numbers."""
+    source_type = look.value(str, "source", "type")
+    if source_type not in source_types():
+        return True  # nothing is known, and the type is a mistake of its own
+    return bool(source_schema(source_type)["x-spoutgen"].get("record_names") == "numbers")
 
 
 def variables_are_free(look: Look) -> Iterator[Diagnostic]:

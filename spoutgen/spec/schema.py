@@ -9,7 +9,8 @@ The schema files are the truth, for editors as for us. What a person must read s
 ``x-characters``  the pattern of one allowed character, so that the message can name those that are not allowed
 ``x-unit``        duration, size or quantity: what spoutgen.spec.units makes of the text
 ``x-maximum``     the largest duration or size
-``x-spoutgen``    of a source type: its requirements, and its defaults for ``output`` and ``batch``
+``x-spoutgen``    of a source type: its ``requirements``, its ``defaults`` for output and batch, what a new spec of the
+                  type begins with (``starter``), whether its ``record_names`` are ``numbers``
 """
 
 from __future__ import annotations

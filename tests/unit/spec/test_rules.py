@@ -168,6 +168,14 @@ def test_output_is_not_the_marker(marker: str, path: str, expected: list[str]) -
     assert codes(marker={"prefix": marker}, output={"path": path}) == expected
 
 
+def test_records_of_unknown_names_may_be_called_like_the_marker() -> None:
+    custom = {"type": "custom"}
+    assert codes(source=custom, output={"path": "{first}"}) == ["SG305"]
+    assert codes(source=custom, output={"path": "my{first}"}) == ["SG305"]
+    assert codes(source=custom, output={"path": "records/{first}"}) == []
+    assert codes(source=custom) == []
+
+
 def test_files_need_a_field() -> None:
     assert codes(output={"path": "a", "format": "files"}) == ["SG304"]
     assert codes(output={"path": "a{last}", "format": "files"}) == []
