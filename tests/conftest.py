@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no bug, so no example has a deadline.
+settings.register_profile("spoutgen", deadline=None)
+settings.load_profile("spoutgen")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
         meant = near(args.type, source_types())
         hint = f"did you mean `{meant}`?" if meant else f"the types are {', '.join(source_types())}"
         raise UsageError(Diagnostic("SG901", f"no source type `{args.type}`", None, hint))
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     schema = bundle() if args.type is None else source_schema(args.type)
     sys.stdout.write(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
     return 0

@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     text = read_text(file)
     edited = set_values(text, settings, str(file))
     loaded = load_text(edited, str(file))
-    sys.stderr.write(as_text(loaded.warnings))
+    sys.stderr.write(as_text(loaded.warnings, colour=sys.stderr.isatty()))
     if edited != text:
         save(file, edited)
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     for key, before, after in changes(text, edited, [key for key, _ in settings]):
         print(f"{key}: {before} -> {after}" if before != after else f"{key}: {after} (as before)")
     return 0

@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Check every spec; 1 when one of them is wrong."""
     from spoutgen.report import as_json, as_text
 
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     findings: list[Diagnostic] = []
     for spec in args.specs or [Path()]:
         found, name = _check(spec)

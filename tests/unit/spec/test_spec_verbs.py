@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -151,3 +154,17 @@ def test_set_needs_a_setting_and_one_folder(project: Path, capsys: pytest.Captur
         status, out, err = run(capsys, "set", *words)
         assert (status, out) == (2, "")
         assert err
+
+
+def test_output_is_utf_8_wherever_it_runs(project: Path) -> None:
+    """Not what the locale says: a pipe's reader must get the same bytes everywhere, and a strange name no traceback."""
+    strange = os.fsdecode(b"sp\xffut.yaml")
+    (project / strange).write_text(STORY)
+    root = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": root, "PYTHONIOENCODING": "ascii"}
+    for words, expected in (
+        (["validate", strange], b"sp\\udcffut.yaml: ok\n"),
+        (["set", "source.symbol=\u00e9"], 'source.symbol: "." -> "\u00e9"\n'.encode()),
+    ):
+        done = subprocess.run([sys.executable, "-m", "spoutgen", *words], env=env, capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, b"")
