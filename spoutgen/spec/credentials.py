@@ -116,6 +116,13 @@ def _kind(path: Path, value: str | int | float) -> str | None:
     return None if str(value).strip().lower() in _HARMLESS_VALUES else "is a credential by its name"
 
 
+def is_credential(path: Path, value: Any) -> bool:
+    """Whether the value at ``path`` is a credential or holds one."""
+    if isinstance(value, dict | list):
+        return any(_kind((*path, *inner), item) for inner, item in _leaves(value))
+    return isinstance(value, str | int | float) and _kind(path, value) is not None
+
+
 def _leaves(data: Any) -> Iterator[tuple[Path, str | int | float]]:
     """Every text and number with its path, in order, without recursion."""
     stack: list[tuple[Path, Any]] = [((), data)]

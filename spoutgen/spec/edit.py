@@ -17,7 +17,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from spoutgen.errors import Diagnostic, ProjectError, SpecError
-from spoutgen.spec.credentials import MASK, is_credential_name, shape
+from spoutgen.spec.credentials import MASK, is_credential, masked
 from spoutgen.spec.document import Document, Node, Path, parse
 from spoutgen.spec.settings import Setting, path_of, settings, with_value
 from spoutgen.spec.text import BYTE_ORDER_MARK, Text
@@ -27,9 +27,13 @@ from spoutgen.spec.writing import flow, key_text, writings
 def set_values(text: str, changes: Sequence[tuple[str, str]], file: str = "spout.yaml") -> str:
     """The text with each ``(dotted key, value)`` set; raises SpecError where no edit would say exactly that."""
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
-    document = parse(Text(file, text.removeprefix(BYTE_ORDER_MARK)))
-    for setting in settings(document, changes):
-        document = _changed(document, setting)
+    whole = Text(file, text.removeprefix(BYTE_ORDER_MARK))
+    try:
+        document = parse(whole)
+        for setting in settings(document, changes):
+            document = _changed(document, setting)
+    except SpecError as error:
+        raise SpecError(*masked(error.diagnostics, whole)) from error.__cause__
     return mark + document.text.text
 
 
@@ -46,8 +50,7 @@ def _shown(data: Any, path: Path) -> str:
         if not is_there:
             return "(unset)"
         data = data[key]
-    is_secret = is_credential_name(str(path[-1])) or (isinstance(data, str) and shape(data) is not None)
-    return MASK if is_secret else json.dumps(data, ensure_ascii=False)
+    return MASK if is_credential(path, data) else json.dumps(data, ensure_ascii=False)
 
 
 def _changed(document: Document, setting: Setting) -> Document:

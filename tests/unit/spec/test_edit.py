@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoutgen.errors import ProjectError, SpecError
+from spoutgen.report import as_text
 from spoutgen.spec.document import parse
 from spoutgen.spec.edit import changes, save, set_values
 from spoutgen.spec.text import Text
@@ -144,6 +145,22 @@ def test_settings_that_cannot_be_read() -> None:
         set_values(STORY, [("secrets.0.name", "x")])
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("env:\n  DB_PASSWORD: 'Hush\n", "name", "x"),
+        ("env:\n  DB_PASSWORD:\n    @Hush\n", "name", "x"),
+        ("env: {A: &a x, DB_PASSWORD: Hush}\n", "env.A", "y"),
+        ("name: x\n", "env", "{DB_PASSWORD: 'Hush"),
+        ("name: x\n", "env", "{A: [, DB_PASSWORD: Hush}"),
+    ],
+)
+def test_no_finding_about_an_edit_shows_a_credential(text: str, key: str, value: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        set_values(text, [(key, value)])
+    assert "Hush" not in as_text(caught.value.diagnostics)
+
+
 def test_changes_are_told_without_credentials() -> None:
     after = set_values(STORY, [("source.symbol", "*"), ("env.TOKEN", "one"), ("batch.records", "1")])
     assert changes(STORY, after, ["source.symbol", "env.TOKEN", "batch.records", "name"]) == [
@@ -152,6 +169,8 @@ def test_changes_are_told_without_credentials() -> None:
         ("batch.records", "(unset)", "1"),
         ("name", '"spoutmarker"', '"spoutmarker"'),
     ]
+    assert changes("env: {A: x, B_TOKEN: Hush}\n", "env: {A: y}\n", ["env"]) == [("env", "***", '{"A": "y"}')]
+    assert changes("url: ftp://a:Hush@b/c\n", "url: x\n", ["url"]) == [("url", "***", '"x"')]
 
 
 SCALARS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
