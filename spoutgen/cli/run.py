@@ -24,6 +24,7 @@ from spoutgen.local.events import (
     CommitFinished,
     Event,
     MarkerCommitted,
+    ReadingFailed,
     Restarting,
     Started,
     UserCodeExited,
@@ -159,7 +160,7 @@ def watch(session: Session, store: Store, pipeline: Pipeline, opening: list[str]
 def _trouble(event: Event, before: str) -> str:
     """What is wrong after an event, as `spoutgen local inspect pipeline` gives it; a commit says that all is well."""
     match event:
-        case Wedged(reason) | Restarting(reason):
+        case Wedged(reason) | ReadingFailed(reason) | Restarting(reason):
             return reason
         case UserCodeExited(_, message):
             return f"the user code ended: {message}"

@@ -14,6 +14,7 @@ from spoutgen.local.events import (
     Event,
     LogLine,
     MarkerCommitted,
+    ReadingFailed,
     Restarting,
     Started,
     UserCodeExited,
@@ -56,6 +57,11 @@ def in_words(event: Event) -> str | None:
             words = (
                 f"WEDGED: the last tar cannot be committed (attempt {attempt}): {_with_hint(reason, hint)};"
                 f" nothing else is read until it can be, as on a cluster; next attempt in {delay:.1f}s"
+            )
+        case ReadingFailed(reason, hint, delay):
+            words = (
+                f"the worker gave up a tar, the rest of it is lost: {_with_hint(reason, hint)};"
+                f" it reads again in {delay:.1f}s"
             )
         case Restarting(reason, hint, delay):
             words = f"the spout failed: {_with_hint(reason, hint)}; its next run starts in {delay:.1f}s"
@@ -161,7 +167,7 @@ class LiveView:
                 if commit.is_changed:
                     screen.commits.appendleft(commit)
                     screen.changes += isinstance(event, CommitFinished)
-            case Wedged() | Restarting() | UserCodeExited():
+            case Wedged() | ReadingFailed() | Restarting() | UserCodeExited():
                 screen.state, screen.trouble = "in trouble", in_words(event) or ""
             case LogLine():
                 words = in_words(event)

@@ -67,6 +67,23 @@ class Wedged:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingFailed:
+    """A reader gave up a tar and opens the FIFO again after ``delay`` seconds; the rest of that tar is lost."""
+
+    reason: str
+    hint: str | None
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """An additional reader (``number`` above 1) or the first found a commit of another one open; it tries again."""
+
+    number: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Restarting:
     """The whole spout failed and starts again after ``delay`` seconds: new FIFO, marker pulled again."""
 
@@ -88,6 +105,8 @@ Event = (
     | CommitFinished
     | MarkerCommitted
     | Wedged
+    | ReadingFailed
+    | TurnedAway
     | Restarting
     | Stopped
 )

@@ -1,6 +1,8 @@
 """The generations of 1.x workers, as data: where they differ, one row each.
 
-``C`` in the citations is src/server/worker/pipeline/common.go of the named tag.
+In the citations ``W9`` is src/server/worker/master.go, ``C`` src/server/worker/pipeline/common.go and ``RC``
+src/server/pps/server/worker_rc.go, each of the tag before it. What follows from a flag is no flag of its own;
+docs/reference/generations.md has all that can be seen from outside.
 """
 
 from __future__ import annotations
@@ -19,30 +21,24 @@ class Generation:
     name: str
     first: str
     last: str
-    # The FIFO is opened: for each tar; once and again after an error; once.
+    # The FIFO is opened: for each tar; once and again after an error; once in a run of the whole spout.
     opens: Literal["per tar", "after errors", "once"]
-    # A commit is started: when the FIFO is opened; at a tar's first header; when the whole tar has been read.
+    # A commit is started: when the FIFO is opened; at a tar's first header; when the whole tar is in a temporary file.
+    # In the first two an error ends the tar and what came of it is committed, and two zero blocks are a tar without
+    # entries; in the third nothing of a torn tar is committed, and zero blocks before one are skipped.
     starts_commit: Literal["at open", "at header", "after tar"]
     # After a tar's end the worker waits until the FIFO has a writer before it finishes the commit.
     waits_for_writer: bool
-    # Zero blocks before a tar: thrown away with the tar before; read in pairs; all of them skipped.
-    zero_blocks: Literal["discarded", "in pairs", "skipped"]
-    # A tar cut inside an entry: what came is committed; or nothing is, and the whole spout starts again.
-    cut_tar: Literal["committed", "restarts"]
     # Marker entries: each a commit of its own at once; or all of them in the tar's one PutFile stream.
     marker_puts: Literal["at once", "one stream"]
     # A marker entry is also written, empty, to the output branch.
     copies_marker: bool
-    # An entry that pachd refuses: the rest of the tar is lost; or the tar is tried again for ever.
-    bad_entry: Literal["rest is lost", "retried"]
-    # FinishCommit fails: an error as any other; or the commit stays open, and no other can be started.
-    failed_finish: Literal["error", "wedged"]
+    # What pachd refuses: the rest of the tar is lost; or the one file, or the whole tar, is tried again for ever.
+    bad_entry: Literal["rest is lost", "file is retried", "tar is retried"]
     # Open commits among the repo's ten newest are deleted when the spout starts.
     deletes_open_commits: bool
-    # Each end of the user code adds one more reader of the FIFO.
+    # Each start of the user code adds one more reader of the FIFO.
     adds_readers: bool
-    # A worker whose pipeline was updated: marker entries are refused; or the whole spout starts again and again.
-    outdated: Literal["refuses marker", "restarts"]
     # The environment by which user code can tell the versions apart.
     namespace_variable: str
     sets_pach_in_worker: bool
@@ -50,23 +46,79 @@ class Generation:
 
 GENERATIONS: tuple[Generation, ...] = (
     Generation(
+        name="G2",
+        first="1.9.12",
+        last="1.10.5",
+        opens="per tar",  # v1.9.12:W9:880, :886
+        starts_commit="at open",  # v1.9.12:W9:894; :905 finishes it whatever happened, :891 is Go's plain tar reader
+        waits_for_writer=False,  # v1.9.12:W9:913-914
+        marker_puts="at once",  # v1.9.12:W9:932
+        copies_marker=False,  # v1.9.12:W9:937: "else if"
+        bad_entry="rest is lost",  # v1.9.12:W9:933, :951
+        deletes_open_commits=False,  # v1.9.12:W9:241: nothing of the kind
+        adds_readers=True,  # v1.9.12:W9:966-969: the reader is started inside the user code's loop
+        namespace_variable="PPS_NAMESPACE",  # v1.9.12:RC:361, v1.10.5:RC:440
+        sets_pach_in_worker=False,
+    ),
+    Generation(
+        name="G3",
+        first="1.11.0",
+        last="1.11.2",
+        opens="after errors",  # v1.11.0:C:67-70
+        starts_commit="at header",  # v1.11.0:C:104-106; :117 finishes it whatever happened, :87 is Go's plain reader
+        waits_for_writer=True,  # v1.11.0:C:95
+        marker_puts="at once",  # v1.11.0:C:136
+        copies_marker=False,  # v1.11.0:C:141
+        bad_entry="rest is lost",  # v1.11.0:C:143, :155
+        deletes_open_commits=True,  # v1.11.0:src/server/worker/pipeline/spout/spout.go:24
+        adds_readers=False,  # v1.11.0:spout.go:40-41: the reader stands beside the user code
+        namespace_variable="PACH_NAMESPACE",  # v1.11.0:RC:121
+        sets_pach_in_worker=False,
+    ),
+    Generation(
+        name="G4a",
+        first="1.11.3",
+        last="1.11.7",
+        opens="once",  # v1.11.3:C:70
+        starts_commit="after tar",  # v1.11.3:C:82-86; :205 skips zero blocks
+        waits_for_writer=False,  # v1.11.3:C:158 waits only after an end of file
+        marker_puts="at once",  # v1.11.3:C:107
+        copies_marker=True,  # v1.11.3:C:117, reached by marker entries too; what they held was read by then
+        bad_entry="file is retried",  # v1.11.3:C:277
+        deletes_open_commits=True,  # v1.11.3:spout.go:24
+        adds_readers=False,
+        namespace_variable="PACH_NAMESPACE",  # v1.11.7:RC:126
+        sets_pach_in_worker=False,
+    ),
+    Generation(
+        name="G4b",
+        first="1.11.8",
+        last="1.12.0",
+        opens="once",  # v1.11.8:C:70
+        starts_commit="after tar",  # v1.11.8:C:82-86; :203 skips zero blocks
+        waits_for_writer=False,
+        marker_puts="at once",  # v1.11.8:C:107
+        copies_marker=False,  # v1.11.8:C:108
+        bad_entry="file is retried",  # v1.11.8:C:274
+        deletes_open_commits=True,  # v1.11.8:spout.go:24
+        adds_readers=False,
+        namespace_variable="PACH_NAMESPACE",  # v1.11.8:RC:126
+        sets_pach_in_worker=True,  # v1.11.8:RC:130
+    ),
+    Generation(
         name="G5",
         first="1.12.1",
         last="1.13.4",
-        opens="once",  # v1.13.4:C:67
-        starts_commit="after tar",  # v1.13.4:C:79-83
-        waits_for_writer=False,  # v1.13.4:C:159 waits only after an end of file
-        zero_blocks="skipped",  # v1.13.4:C:214
-        cut_tar="restarts",  # v1.13.4:C:79, :132
-        marker_puts="one stream",  # v1.13.4:C:84, :110
-        copies_marker=False,  # v1.13.4:C:114
-        bad_entry="retried",  # v1.13.4:C:248
-        failed_finish="wedged",  # v1.13.4:C:261
-        deletes_open_commits=True,  # v1.13.4:src/server/worker/pipeline/spout/spout.go:23
-        adds_readers=False,  # v1.13.4:spout.go:37: the reader stands beside the user code, not in its loop
-        outdated="restarts",  # v1.13.4:C:106
-        namespace_variable="PACH_NAMESPACE",
-        sets_pach_in_worker=True,
+        opens="once",  # v1.13.4:C:70
+        starts_commit="after tar",  # v1.13.4:C:82-86; :215 skips zero blocks
+        waits_for_writer=False,  # v1.13.4:C:168 waits only after an end of file
+        marker_puts="one stream",  # v1.13.4:C:87, :117
+        copies_marker=False,  # v1.13.4:C:121
+        bad_entry="tar is retried",  # v1.13.4:C:252, :262
+        deletes_open_commits=True,  # v1.13.4:spout.go:24
+        adds_readers=False,  # v1.13.4:spout.go:40-41
+        namespace_variable="PACH_NAMESPACE",  # v1.13.4:RC:155
+        sets_pach_in_worker=True,  # v1.13.4:RC:159
     ),
 )
 
@@ -74,23 +126,23 @@ NEWEST = GENERATIONS[-1].last
 
 
 def generation_of(version: str) -> Generation:
-    """The generation of a Pachyderm version such as ``1.13.2``. Raises UsageError SG901 for one that is not here."""
+    """The generation of a Pachyderm version such as ``1.13.2``; UsageError SG901 for one that no row covers."""
     number = _number(version)
     for generation in GENERATIONS:
         if number and _number(generation.first) <= number <= _number(generation.last):
             return generation
-    known = ", ".join(f"{g.first} to {g.last}" for g in GENERATIONS)
+    known = ", ".join(f"{g.first} to {g.last} ({g.name})" for g in GENERATIONS)
     raise UsageError(
         Diagnostic(
             "SG901",
             f"the local worker cannot be Pachyderm {version!r}",
             None,
-            f"it can be: {known} (--pachyderm {NEWEST})",
+            f"it can be: {known}; e.g. --pachyderm {NEWEST}",
         )
     )
 
 
 def _number(version: str) -> tuple[int, ...]:
     """``1.13.2`` as numbers; nothing for anything else."""
-    match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version, re.ASCII)
     return tuple(map(int, match.groups())) if match else ()

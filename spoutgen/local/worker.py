@@ -1,50 +1,47 @@
 """One pipeline's worker: does to a project what a worker of Pachyderm 1.x does to a spout.
 
 A *run of the whole spout* has one scratch folder, one FIFO and one pull of the marker. In it the user code is started
-again and again, and tars are committed one after another; no tar is read before the one before it is committed. It ends
-when reading fails, and after a while the next begins (v1.13.4:src/server/worker/pipeline/spout/spout.go:15).
+again and again, and a reader takes tars from the FIFO one after another; it reads no tar before the one before it is
+committed (v1.13.4:src/server/worker/pipeline/spout/spout.go:15, v1.9.12:src/server/worker/master.go:241).
 """
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from spoutgen.errors import SpoutgenError
-from spoutgen.local import pipelines
 from spoutgen.local.backoff import Backoffs
 from spoutgen.local.events import (
-    CommitFinished,
     Event,
-    MarkerCommitted,
+    ReadingFailed,
     Restarting,
     Started,
     Stopped,
-    Wedged,
+    TurnedAway,
+    UserCodeExited,
 )
+from spoutgen.local.fifo import Fifo, StoppedError
 from spoutgen.local.generations import Generation
-from spoutgen.local.model import Commit, Put
-from spoutgen.local.paths import is_marker
-from spoutgen.local.pipelines import MARKER_BRANCH, Pipeline
-from spoutgen.local.receive import Entry, Fifo, StoppedError, TarError, receive_tar
-from spoutgen.local.refused import RefusedError, advice, reason
+from spoutgen.local.output import OpenCommits, OutdatedError, Output, TurnedAwayError
+from spoutgen.local.pipelines import Pipeline
+from spoutgen.local.refused import advice, reason
 from spoutgen.local.scratch import scratch_folder
 from spoutgen.local.store import Store
+from spoutgen.local.streamed import StreamedTars
+from spoutgen.local.tar import TarError
 from spoutgen.local.usercode import Command, UserCode
+from spoutgen.local.whole import WholeTars
 
-# What `checkpoint` is called with, "before" and "after" each, in this order for every tar.
-STEPS = ("temp file", "read", "start commit", "marker put", "put", "finish commit")
+# What `checkpoint` is called with, "before" and "after" each; "inside" too for "read" (after each piece taken from the
+# FIFO), "marker put" and "put" (after each entry). A generation does not have all of them, nor in the same order.
+STEPS = ("open", "temp file", "read", "start commit", "marker put", "put", "finish commit")
 UPSTREAM = Backoffs()
-_PIECE = 1 << 20
-
-
-class OutdatedError(Exception):
-    """The pipeline was updated, and this worker belongs to the version before."""
+# What ends a tar or a run of the spout without being a mistake of ours.
+_TROUBLE = (SpoutgenError, TarError, OutdatedError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,6 @@ class Job:
 class Worker:
     """Runs a spout until it is told to stop, in the thread that calls `run`."""
 
-    _store: Store
-
     def __init__(
         self,
         job: Job,
@@ -73,149 +68,147 @@ class Worker:
     ) -> None:
         """``on_event`` is called from several threads, and may call `stop`: then nothing more is read."""
         self._job = job
-        self._spec = job.pipeline.spec
         self._open_store = open_store
         self._on_event = on_event
         self._backoffs = backoffs
         self._checkpoint = checkpoint
         self._stopped = threading.Event()
-        self._fifo: Fifo | None = None
+        self._fifos: set[Fifo] = set()
+        self._lock = threading.Lock()
+        self._open_commits = OpenCommits()
+        self._is_over = threading.Event()
+        self._crash: Exception | None = None
 
     def stop(self) -> None:
         """Let the worker end as soon as it has finished the step that it is at. May be called from any thread."""
         self._stopped.set()
-        fifo = self._fifo
-        if fifo is not None:
-            fifo.stop()
+        with self._lock:
+            fifos = list(self._fifos)
+        for fifo in fifos:
+            fifo.wake()
 
     def run(self) -> None:
         """Run the spout, again and again, until `stop` is called."""
         waits = self._backoffs.spout.waits()
-        with self._open_store() as self._store:
-            while not self._stopped.is_set():
-                try:
-                    self._run_spout()
-                except StoppedError:
-                    break
-                except SpoutgenError as error:
-                    self._wait_to_restart(reason(error), advice(error), next(waits))
-                except (TarError, OutdatedError, OSError) as error:
-                    self._wait_to_restart(str(error), None, next(waits))
+        while not self._stopped.is_set():
+            try:
+                self._run_spout()
+            except StoppedError:
+                break
+            except _TROUBLE as error:
+                why, hint = _in_words(error)
+                delay = next(waits)
+                self._on_event(Restarting(why, hint, delay))
+                self._stopped.wait(delay)
+        if self._crash is not None:
+            raise self._crash
         self._on_event(Stopped())
 
-    def _wait_to_restart(self, why: str, hint: str | None, delay: float) -> None:
-        self._on_event(Restarting(why, hint, delay))
-        self._stopped.wait(delay)
-
     def _run_spout(self) -> None:
-        job, name = self._job, self._spec.name
-        if job.generation.deletes_open_commits:
-            for commit in self._store.commits(name, number=10):
-                if commit.finished is None:
-                    self._store.delete_commit(name, commit.id)
-        with scratch_folder(job.pfs, self._store, name, self._spec.marker) as has_marker, self._opened_fifo() as fifo:
-            self._on_event(Started(has_marker))
-            user_code = UserCode(job.command, self._backoffs.user_code, self._on_event)
-            user_code.start()
-            try:
-                fifo.open()
-                while True:
-                    self._receive(fifo)
-            finally:
-                user_code.kill()
+        job, spec = self._job, self._job.pipeline.spec
+        with self._open_store() as store:
+            if job.generation.deletes_open_commits:
+                for commit in store.commits(spec.name, number=10):
+                    if commit.finished is None:
+                        store.delete_commit(spec.name, commit.id)
+            with scratch_folder(job.pfs, store, spec.name, spec.marker) as has_marker:
+                self._on_event(Started(has_marker))
+                if job.generation.adds_readers:
+                    self._run_with_many_readers()
+                else:
+                    self._run_with_one_reader(store)
+
+    def _run_with_one_reader(self, store: Store) -> None:
+        """The reader stands beside the user code, which is killed when reading fails (v1.11.0:spout.go:40-42)."""
+        user_code = UserCode(self._job.command, self._backoffs.user_code, self._on_event)
+        user_code.start()
+        try:
+            self._read(store, 1)
+        finally:
+            user_code.kill()
+
+    def _run_with_many_readers(self) -> None:
+        """Before each start of the user code there is one more reader, and none of them ever ends (v1.9.12:W9:969)."""
+        readers: list[threading.Thread] = []
+
+        def add_reader() -> None:
+            number = len(readers) + 1
+            readers.append(threading.Thread(target=self._read_beside_others, args=(number,), name=f"reader {number}"))
+            readers[-1].start()
+
+        user_code = UserCode(self._job.command, self._backoffs.user_code, self._take, add_reader)
+        user_code.start()
+        self._stopped.wait()
+        user_code.kill()
+        for reader in readers:
+            reader.join()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, UserCodeExited) and event.delay is None:
+            self._is_over.set()
+        self._on_event(event)
+
+    def _read_beside_others(self, number: int) -> None:
+        try:
+            with self._open_store() as store:
+                self._read(store, number)
+        except StoppedError:
+            pass
+        except Exception as error:  # noqa: BLE001
+            # It goes on in the thread that runs the worker.
+            self._crash = error
+            self.stop()
+
+    def _read(self, store: Store, number: int) -> None:
+        """Take tars from the FIFO until something ends the run of the spout, or for ever."""
+        opens = self._job.generation.opens
+        waits = self._backoffs.reader.waits()
+        tars = self._tars(store)
+        with self._fifo() as fifo:
+            while True:
+                try:
+                    with fifo.opened():
+                        # After a good end of the user code the commits of 1.9 and 1.10 fail: their context is over
+                        # (v1.9.12:W9:79, :894).
+                        if self._is_over.is_set():
+                            return
+                        tars.take(fifo)
+                        while opens != "per tar":
+                            fifo.check_stopped()
+                            tars.take(fifo)
+                except TurnedAwayError:
+                    delay = next(waits)
+                    self._on_event(TurnedAway(number, delay))
+                    self._stopped.wait(delay)
+                except _TROUBLE as error:
+                    if opens == "once":
+                        raise
+                    delay = next(waits)
+                    self._on_event(ReadingFailed(*_in_words(error), delay))
+                    self._stopped.wait(delay)
+
+    def _tars(self, store: Store) -> StreamedTars | WholeTars:
+        job, report = self._job, self._on_event
+        output = Output(store, job.pipeline, job.generation, self._open_commits, report, self._checkpoint)
+        if job.generation.starts_commit == "after tar":
+            return WholeTars(job.generation, output, job.temporary, self._backoffs.commit, self._stopped, report)
+        return StreamedTars(job.generation, output, job.temporary)
 
     @contextmanager
-    def _opened_fifo(self) -> Iterator[Fifo]:
-        self._fifo = fifo = Fifo(self._job.pfs / "out")
+    def _fifo(self) -> Iterator[Fifo]:
+        fifo = Fifo(self._job.pfs / "out", self._stopped, self._checkpoint)
+        with self._lock:
+            self._fifos.add(fifo)
         try:
-            # Told to stop before there was a FIFO to stop.
-            if self._stopped.is_set():
-                raise StoppedError
             yield fifo
         finally:
-            self._fifo = None
+            with self._lock:
+                self._fifos.discard(fifo)
             fifo.close()
 
-    @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
-        self._checkpoint(f"before {name}")
-        yield
-        self._checkpoint(f"after {name}")
 
-    def _receive(self, fifo: Fifo) -> None:
-        """Take one tar from the FIFO and commit it, however long that takes."""
-        if self._stopped.is_set():
-            raise StoppedError
-        with self._temporary_file() as file:
-            with self._step("read"):
-                entries = receive_tar(fifo, file)
-            self._commit_until_done(entries, file)
-
-    @contextmanager
-    def _temporary_file(self) -> Iterator[BinaryIO]:
-        self._checkpoint("before temp file")
-        self._job.temporary.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self._job.temporary) as file:
-            self._checkpoint("after temp file")
-            yield file
-
-    def _commit_until_done(self, entries: list[Entry], file: BinaryIO) -> None:
-        """Try to commit a tar until it is done; without end if it can never be, as upstream (common.go:252)."""
-        waits = self._backoffs.commit.waits()
-        attempt = 0
-        while True:
-            try:
-                marker, output = self._commit(entries, file)
-                break
-            except SpoutgenError as error:
-                attempt += 1
-                delay = next(waits)
-                self._on_event(Wedged(reason(error), advice(error), attempt, delay))
-                if self._stopped.wait(delay):
-                    raise StoppedError from error
-        if marker is not None:
-            self._on_event(MarkerCommitted(marker))
-        self._on_event(CommitFinished(output))
-
-    def _commit(self, entries: list[Entry], file: BinaryIO) -> tuple[Commit | None, Commit]:
-        """Commit a tar: one output commit, empty if all entries are the marker's; returns marker and output commit."""
-        name = self._spec.name
-        with self._step("start commit"):
-            output = self._store.start_commit(name, self._spec.output_branch)
-        has_marker = any(is_marker(entry.name, self._spec.marker) for entry in entries)
-        try:
-            with self._step("marker put" if has_marker else "put"):
-                marker = self._store.put_files(name, self._puts(entries, file, output.id))
-        except (SpoutgenError, OutdatedError):
-            # Upstream does not look whether this works either (common.go:262).
-            with suppress(SpoutgenError):
-                self._store.delete_commit(name, output.id)
-            raise
-        # Where this fails the commit stays open, and no attempt after it can start one: the spout is wedged.
-        with self._step("finish commit"):
-            return marker, self._store.finish_commit(name, output.id)
-
-    def _puts(self, entries: list[Entry], file: BinaryIO, commit: str) -> Iterator[Put]:
-        for entry in entries:
-            if is_marker(entry.name, self._spec.marker):
-                self._check_is_current()
-                yield Put(MARKER_BRANCH, entry.name, _bytes_of(entry, file), True)
-            else:
-                yield Put(commit, entry.name, _bytes_of(entry, file), self._spec.is_overwrite)
-
-    def _check_is_current(self) -> None:
-        """Raise OutdatedError if the pipeline has a newer version; one that was deleted passes (common.go:109)."""
-        current = pipelines.find(self._store, self._spec.name)
-        if current is not None and current.version > self._job.pipeline.version:
-            raise OutdatedError("outdated spout, now shutting down")
-
-
-def _bytes_of(entry: Entry, file: BinaryIO) -> Iterator[bytes]:
-    position, end = entry.offset, entry.offset + entry.size
-    while position < end:
-        file.seek(position)
-        data = file.read(min(_PIECE, end - position))
-        if not data:
-            raise RefusedError("the worker's temporary file ended too soon")
-        yield data
-        position += len(data)
+def _in_words(error: Exception) -> tuple[str, str | None]:
+    """An error's reason, and what to do about it if anything can be done."""
+    if isinstance(error, SpoutgenError):
+        return reason(error), advice(error)
+    return str(error), None

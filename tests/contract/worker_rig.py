@@ -16,7 +16,7 @@ from spoutgen.local.usercode import Command
 from spoutgen.local.worker import Job, Worker
 
 PATIENCE = 60.0
-QUICK = Backoffs(Backoff(0.01, 0.05), Backoff(0.01, 0.05), Backoff(0.01, 0.05))
+QUICK = Backoffs(*[Backoff(0.01, 0.05)] * 4)
 
 # What the scripts may use. `tell` writes a line to the log, which the test sees as an event.
 PRELUDE = """

@@ -153,7 +153,7 @@ def test_a_wrong_setting_is_reported_as_in_the_spec(shell):
 
 
 @pytest.mark.parametrize(
-    "words", [("--commits", "0"), ("--commits", "x"), ("--for", "soon"), ("--pachyderm", "1.9.12")]
+    "words", [("--commits", "0"), ("--commits", "x"), ("--for", "soon"), ("--pachyderm", "1.9.11")]
 )
 def test_wrong_options(shell, words):
     shell.new()

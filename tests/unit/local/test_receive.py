@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spoutgen.local.receive import Fifo, StoppedError, TarError, receive_tar
+from spoutgen.local.fifo import Fifo, StoppedError
+from spoutgen.local.tar import TarError
+from spoutgen.local.whole import receive_tar
 
 NAMES = st.text(st.sampled_from("ab/é x."), min_size=1, max_size=12) | st.just("long/" * 60 + "name")
 ENTRIES = st.lists(st.tuples(NAMES, st.binary(max_size=1500)), min_size=1, max_size=4)
@@ -43,7 +45,8 @@ class WatchedFifo(Fifo):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.stopped = threading.Event()
+        super().__init__(path, self.stopped)
         self.at_end = threading.Semaphore(0)
         self.resumed = threading.Semaphore(0)
 
@@ -99,8 +102,8 @@ def taken(*turns: bytes) -> list[tuple[str, bytes]]:
     with fifo() as (path, reader):
         thread = feed(path, reader, *turns)
         try:
-            reader.open()
-            return received(reader)
+            with reader.opened():
+                return received(reader)
         finally:
             # Whatever was not read goes away with the reader.
             rest = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -156,8 +159,8 @@ def test_nothing_of_the_next_tar_is_read():
         out = os.open(path, os.O_RDWR)
         first, second = tar([("a", b"1" * 100)]), tar([("b", b"2")])
         os.write(out, first + second)
-        reader.open()
-        assert received(reader) == [("a", b"1" * 100)]
+        with reader.opened():
+            assert received(reader) == [("a", b"1" * 100)]
         assert os.read(out, 1 << 16) == second
         os.close(out)
 
@@ -165,8 +168,8 @@ def test_nothing_of_the_next_tar_is_read():
 def test_padding_and_opens_without_bytes_between_tars():
     with fifo() as (path, reader):
         thread = feed(path, reader, tar([("a", b"1")]) + bytes(9216), b"", b"", bytes(512), tar([("b", b"2")]))
-        reader.open()
-        assert [received(reader), received(reader)] == [[("a", b"1")], [("b", b"2")]]
+        with reader.opened():
+            assert [received(reader), received(reader)] == [[("a", b"1")], [("b", b"2")]]
         thread.join()
 
 
@@ -236,11 +239,16 @@ def in_thread(action) -> tuple[threading.Thread, list[BaseException]]:
     return thread, errors
 
 
+def stop(reader: WatchedFifo) -> None:
+    reader.stopped.set()
+    reader.wake()
+
+
 def test_a_reader_that_waits_for_a_writer_can_be_stopped():
     for _ in range(20):
         with fifo() as (_, reader):
-            thread, errors = in_thread(reader.open)
-            reader.stop()
+            thread, errors = in_thread(lambda reader=reader: reader.opened().__enter__())
+            stop(reader)
             thread.join(10)
             assert not thread.is_alive()
             assert len(errors) == 1
@@ -249,16 +257,31 @@ def test_a_reader_that_waits_for_a_writer_can_be_stopped():
 def test_a_reader_that_waits_for_bytes_can_be_stopped():
     with fifo() as (path, reader):
         out = os.open(path, os.O_RDWR)
-        reader.open()
-        thread, errors = in_thread(lambda: received(reader))
-        reader.stop()
-        thread.join(10)
+        with reader.opened():
+            thread, errors = in_thread(lambda: received(reader))
+            stop(reader)
+            thread.join(10)
         os.close(out)
         assert len(errors) == 1
-        reader.stop()
+        stop(reader)
 
 
-def test_stopping_a_closed_reader_does_nothing():
+def test_waking_a_closed_reader_does_nothing():
     with fifo() as (_, reader):
         pass
-    reader.stop()
+    stop(reader)
+
+
+def test_one_reader_is_stopped_and_another_goes_on():
+    with fifo() as (path, first):
+        second = WatchedFifo(path)
+        thread, errors = in_thread(lambda: first.opened().__enter__())
+        stop(first)
+        thread.join(10)
+        assert len(errors) == 1
+        out = os.open(path, os.O_RDWR)
+        os.write(out, tar([("a", b"1")]))
+        with second.opened():
+            assert received(second) == [("a", b"1")]
+        os.close(out)
+        second.close()

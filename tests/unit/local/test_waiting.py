@@ -11,7 +11,13 @@ from spoutgen.local.worker import UPSTREAM
 
 
 @pytest.mark.parametrize(
-    ("backoff", "first", "cap"), [(UPSTREAM.user_code, 0.5, 15), (UPSTREAM.commit, 0.5, 15), (UPSTREAM.spout, 10, 15)]
+    ("backoff", "first", "cap"),
+    [
+        (UPSTREAM.user_code, 0.5, 15),
+        (UPSTREAM.commit, 0.5, 15),
+        (UPSTREAM.reader, 0.5, 15),
+        (UPSTREAM.spout, 10, 15),
+    ],
 )
 def test_waits_grow_by_half_up_to_the_cap(backoff, first, cap):
     middle = first
@@ -25,16 +31,28 @@ def test_without_jitter_they_are_exact():
     assert list(islice(Backoff(2, 5, jitter=0).waits(), 4)) == [2, 3, 4.5, 5]
 
 
-@pytest.mark.parametrize("version", ["1.12.1", "1.12.5", "1.13.0", "1.13.4", "v1.13.2"])
-def test_the_newest_generation(version):
-    assert generation_of(version).name == "G5"
+# Every release of 1.x with a marker branch, as tagged upstream.
+RELEASES = {
+    "G2": "1.9.12 1.10.0 1.10.1 1.10.2 1.10.3 1.10.4 1.10.5",
+    "G3": "1.11.0 1.11.1 1.11.2",
+    "G4a": "1.11.3 1.11.4 1.11.5 1.11.6 1.11.7",
+    "G4b": "1.11.8 1.11.9 1.12.0",
+    "G5": "1.12.1 1.12.2 1.12.3 1.12.4 1.12.5 1.13.0 1.13.1 1.13.2 1.13.3 1.13.4 v1.13.2",
+}
 
 
-@pytest.mark.parametrize("version", ["1.12.0", "1.9.12", "1.14.0", "2.0.0", "1.13", "", "x"])
+@pytest.mark.parametrize(("name", "version"), [(n, v) for n, versions in RELEASES.items() for v in versions.split()])
+def test_every_release_has_its_generation(name, version):
+    assert generation_of(version).name == name
+
+
+@pytest.mark.parametrize("version", ["1.9.11", "1.8.5", "1.14.0", "2.0.0", "1.13", "1.13.4.1", "", "x", "1.13.\u0664"])
 def test_a_version_that_is_not_here_names_those_that_are(version):
     with pytest.raises(UsageError) as error:
         generation_of(version)
-    assert "1.12.1 to 1.13.4" in error.value.diagnostics[0].hint
+    hint = error.value.diagnostics[0].hint
+    assert "1.9.12 to 1.10.5 (G2)" in hint
+    assert "1.12.1 to 1.13.4 (G5)" in hint
 
 
 def test_the_rows_are_in_order_and_do_not_meet():
