@@ -1,4 +1,4 @@
-"""The JSON Schemas: where they are, how to walk them, and the defaults they hold.
+"""The JSON Schemas: what they say about a document, and the defaults they hold. The only importer of jsonschema.
 
 The schema files are the truth, for editors as for us. What a person must read stands in them too, as annotations:
 
@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from spoutgen.resources import schemas_dir
-from spoutgen.spec.keywords import Schema
+from spoutgen.spec.units import UNITS, UnitError
+
+Schema = Mapping[str, Any]
 
 
 @cache
@@ -59,6 +61,39 @@ def _read(name: str) -> dict[str, Any]:
 
 def _without_identity(schema: Schema) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
+
+
+def errors(data: Any) -> Iterator[Any]:
+    """jsonschema's ValidationErrors about plain data, in no order that means anything."""
+    iterate: Callable[[Any], Iterator[Any]] = _validator().iter_errors
+    return iterate(data)
+
+
+@cache
+def _validator() -> Any:
+    # Importing jsonschema takes longer than all the rest of a `validate` together, so it comes last.
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    @cache
+    def compiled(pattern: str) -> re.Pattern[str]:
+        # JSON Schema's patterns are ECMAScript's, where $ is the very end; Python's $ lets a final line break pass.
+        return re.compile(re.sub(r"(?<!\\)\$(?=\)|$)", r"\\Z", pattern))
+
+    def pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+        if isinstance(instance, str) and not compiled(pattern).search(instance):
+            yield ValidationError("pattern")
+
+    def maximum(_validator: Any, limit: str, instance: Any, schema: Any) -> Iterator[Any]:
+        parse = UNITS[schema["x-unit"]]
+        try:
+            if isinstance(instance, str) and parse(instance) > parse(limit):
+                yield ValidationError("maximum")
+        except UnitError:
+            return  # the pattern says so already
+
+    keywords = {"pattern": pattern, "x-maximum": maximum}
+    return extend(Draft202012Validator, keywords)(bundle())  # type: ignore[no-untyped-call]
 
 
 # Walking the schema

@@ -1,12 +1,13 @@
 """What the schema says against a document -> findings in plain English, one for each mistake, each at its place.
 
-The words are the schema's own annotations (see :mod:`spoutgen.spec.schema`). One mistake can break several rules: a
-misspelt key is unknown and leaves another one missing; a number where a word is wanted has the wrong type and is not in
-the list. Each is told once.
+jsonschema tells which rule failed and where; its own messages are for programmers. Ours are made of the schema's
+annotations (see :mod:`spoutgen.spec.schema`). One mistake can break several rules: a misspelt key is unknown and leaves
+another one missing; a number where a word is wanted has the wrong type and is not in the list. Each is told once.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -15,9 +16,8 @@ from functools import cache
 from typing import Any
 
 from spoutgen.errors import Diagnostic
-from spoutgen.spec import keywords, schema
+from spoutgen.spec import schema
 from spoutgen.spec.document import Document, Path
-from spoutgen.spec.keywords import Broken, Schema
 from spoutgen.spec.units import UNITS, UnitError, format_duration, format_size
 
 _SHOWN = 40
@@ -28,12 +28,11 @@ _LONGEST_WORD = 64
 def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diagnostic]]:
     """A finding with its path for each mistake that the schema sees, but none about the ``spoilt`` paths."""
     complaints: dict[Path, _Complaint] = {}
-    bundle = schema.bundle()
-    for broken in keywords.check(document.data, bundle, bundle["$defs"]):
-        complaint = _complaint(broken, document.data)
-        known = complaints.get(complaint.path)
-        if known is None or complaint.rank < known.rank:
-            complaints[complaint.path] = complaint
+    for error in schema.errors(document.data):
+        for complaint in _complaints(error, document.data):
+            known = complaints.get(complaint.path)
+            if known is None or complaint.rank < known.rank:
+                complaints[complaint.path] = complaint
     unknown = {path[:-1] for path, complaint in complaints.items() if complaint.rule == "unknown"}
     return [
         (path, _diagnostic(document, complaint))
@@ -44,11 +43,11 @@ def check(document: Document, spoilt: Collection[Path]) -> list[tuple[Path, Diag
 
 @dataclass(frozen=True, slots=True)
 class _Complaint:
-    """One mistake: unknown, missing, key, or a keyword of JSON Schema; ``schema`` is where the rule stands."""
+    """One broken rule: unknown, missing, key, or a keyword of JSON Schema; ``schema`` is where it stands."""
 
     path: Path
     rule: str
-    schema: Schema
+    schema: schema.Schema
     value: Any = None
     meant: str | None = None
 
@@ -58,18 +57,22 @@ class _Complaint:
         return {"unknown": 0, "type": 0, "missing": 2}.get(self.rule, 1)
 
 
-def _complaint(broken: Broken, data: Any) -> _Complaint:
-    *_, key = broken.path or ("",)
-    match broken.keyword:
-        case "required":
-            return _missing(broken.path[:-1], str(key), broken.value, data)
-        case "additionalProperties":
-            meant = near(str(key), broken.schema["properties"], broken.value)
-            return _Complaint(broken.path, "unknown", broken.schema, None, meant)
-        case "propertyNames":
-            return _Complaint(broken.path, "key", broken.schema, key)
-        case _:
-            return _Complaint(broken.path, broken.keyword, broken.schema, broken.value)
+def _complaints(error: Any, data: Any) -> Iterable[_Complaint]:
+    path: Path = tuple(error.absolute_path)
+    value, broken = error.instance, error.schema
+    if error.validator == "required":
+        # jsonschema gives one error for each missing key, but tells its name only in the message.
+        for key in broken["required"]:
+            if key not in value:
+                yield _missing(path, key, value, data)
+    elif error.validator == "additionalProperties":
+        for key in value:
+            if key not in broken["properties"]:
+                yield _Complaint((*path, key), "unknown", broken, None, near(key, broken["properties"], value))
+    elif "propertyNames" in error.absolute_schema_path:
+        yield _Complaint((*path, value), "key", broken, value)
+    else:
+        yield _Complaint(path, error.validator, broken, value)
 
 
 def _missing(path: Path, key: str, siblings: Mapping[str, Any], data: Any) -> _Complaint:
@@ -84,8 +87,6 @@ def _missing(path: Path, key: str, siblings: Mapping[str, Any], data: Any) -> _C
 
 def near(word: str, known: Iterable[str], present: Collection[str] = ()) -> str | None:
     """The known word that was probably meant, unless it is nearly the same word one that is not there yet."""
-    import difflib
-
     if len(word) > _LONGEST_WORD:
         return None
     by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
@@ -151,7 +152,7 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def _expects(broken: Schema) -> str:
+def _expects(broken: schema.Schema) -> str:
     expects: str = broken.get("x-expects", "something else")
     return expects
 
@@ -185,7 +186,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _unit_hint(broken: Schema, value: str) -> str | None:
+def _unit_hint(broken: schema.Schema, value: str) -> str | None:
     parse = UNITS[broken["x-unit"]]
     try:
         number = parse(value)
