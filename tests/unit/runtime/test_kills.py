@@ -16,11 +16,18 @@ from .spouts import NUMBERS, SYMBOL, Spout, end
 from .worker_double import Worker
 
 KILLS = 12
+DEATHS = (
+    "tar",  # while the worker reads one
+    "slow tar",  # and it reads on slowly, so that the next spout finds leftovers
+    "commit",  # while the worker commits one
+    "slow commit",  # where it stands still, so that the spout gets as far ahead as it dares, until the next one starts
+    "any time",
+)
 ENDLESS = {**NUMBERS, "source": {"type": "numbers", "last": 10**9}}
 PREFIX = {**SYMBOL, "marker": {"prefix": "mymark"}}
 
 
-def live(root, config, seed, change="", check=None):
+def live(root, config, seed, check, change="", deaths=DEATHS):
     """One story: ``KILLS`` lives that end by SIGKILL, then one that must get further than all before."""
     rng = random.Random(seed)
     worker = Worker(root)
@@ -29,10 +36,9 @@ def live(root, config, seed, change="", check=None):
     for _ in range(KILLS):
         with running(worker, config, change, held) as spout:
             held = threading.Event()
-            choose_a_death(worker, spout, rng, held)
+            choose_a_death(worker, spout, rng, held, deaths)
         promise(not worker.is_wedged)
-        if check:
-            check(worker)
+        check(worker)
         if rng.random() < 0.3:
             worker.start()
     further = len(worker.commits) + 10
@@ -59,17 +65,11 @@ def running(worker, config, change, held):
         end(spout)
 
 
-def choose_a_death(worker, spout, rng, held):
-    """Kill ``spout``: while the worker reads a tar, while it commits one, or at any time.
-
-    In half of the kills inside a tar the worker reads on slowly, so the next spout finds leftovers; in half of those at
-    a commit it stands still, so that the spout gets as far ahead as it dares, and goes on only after the next one has
-    started.
-    """
+def choose_a_death(worker, spout, rng, held, deaths):
+    """Kill ``spout`` at one of the places of ``DEATHS``, where ``held`` is set once the next spout has started."""
     killed = threading.Event()
-    place = rng.choice(["tar", "tar", "commit", "any"])
-    left = [rng.randint(1, 400 if place == "tar" else 8)]
-    lingers = rng.random() < 0.5
+    death = rng.choice(deaths)
+    left = [rng.randint(1, 400 if death.endswith("tar") else 8)]
     pause = rng.uniform(0, 0.01)
 
     def inside_a_tar():
@@ -77,24 +77,24 @@ def choose_a_death(worker, spout, rng, held):
         if left[0] == 0:
             spout.kill()
             killed.set()
-        elif left[0] < 0 and lingers:
+        elif left[0] < 0 and death == "slow tar":
             held.wait(0.002)
 
     def at_a_commit():
         left[0] -= 1
         if left[0] == 0:
-            killed.wait(pause if lingers else 0)
+            killed.wait(pause if death == "slow commit" else 0)
             spout.kill()
             killed.set()
-            held.wait(20 if lingers else 0)
+            held.wait(20 if death == "slow commit" else 0)
 
-    if place == "tar":
-        worker.on_block = inside_a_tar
-    elif place == "commit":
-        worker.on_tar = at_a_commit
-    else:
+    if death == "any time":
         killed.wait(rng.uniform(0, 0.03))
         return
+    if death.endswith("tar"):
+        worker.on_block = inside_a_tar
+    else:
+        worker.on_tar = at_a_commit
     wait_until(lambda: killed.is_set() or worker.must_start_anew or worker.is_wedged)
 
 
@@ -142,14 +142,14 @@ def check_pyramid(worker):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_batches_of_a_source_that_can_be_read_again(tmp_path, seed):
-    worker = live(tmp_path, ENDLESS, seed, check=check_numbers)
+    worker = live(tmp_path, ENDLESS, seed, check_numbers)
     check_numbers(worker)
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("config", [SYMBOL, PREFIX], ids=["name", "prefix"])
 def test_the_pyramid(tmp_path, config, seed):
-    worker = live(tmp_path, config, seed, check=check_pyramid)
+    worker = live(tmp_path, config, seed, check_pyramid)
     check_pyramid(worker)
 
 
@@ -165,11 +165,13 @@ run, Announcement = {MAIN}.run, sys.modules['spout.marker'].Announcement
 }
 
 
-@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
-def test_the_check_can_fail(tmp_path, change):
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_check_can_fail(tmp_path, name):
+    deaths = ["slow commit"] if name == "without the wait" else DEATHS
+
     def lives():
         for seed in range(20):
-            live(tmp_path / str(seed), ENDLESS, seed, change, check_numbers)
+            live(tmp_path / str(seed), ENDLESS, seed, check_numbers, BROKEN[name], deaths)
 
     with pytest.raises(BrokenPromiseError):
         lives()

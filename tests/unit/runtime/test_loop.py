@@ -8,7 +8,7 @@ from spout.config import Limits
 from spout.log import Log
 from spout.loop import IDLE, read_batch, run
 from spout.marker import Announcement
-from spout.records import Limit, Record
+from spout.records import Limit, Record, UnrepeatableError
 
 from .clocks import Clock
 
@@ -146,3 +146,21 @@ def test_an_idle_source_gets_its_ack_if_it_needs_one(clock, needs_ack, expected)
     source = Script(clock, [records(1, 2), 1.0, 1.0], needs_ack)
     calls, _ = looped(clock, source, None)
     assert calls == [(None, 2, [b"\1", b"\2"]), *expected]
+
+
+def test_a_source_that_cannot_read_again_goes_on_after_what_was_announced():
+    class Plain(Script):
+        def read(self, limit, timeout):
+            if limit.until is not None:
+                raise UnrepeatableError
+            return super().read(limit, timeout)
+
+        def close(self):
+            self.calls.append(("close",))
+
+    clock = Clock()
+    source, sink = Plain(clock, [[Record(b"x", 8, "8")]]), Recorder()
+    with pytest.raises(StopError):
+        run(source, sink, Announcement(3, 7), Limits(1, 100, 0.0), Log(None), clock)
+    assert [call for call in source.calls if call[0] in ("open", "close")] == [("open", 3), ("close",), ("open", 7)]
+    assert sink.calls == [(7, 8, [b"x"])]

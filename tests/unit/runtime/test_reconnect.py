@@ -7,7 +7,7 @@ import pytest
 from spout.fatal import FatalError
 from spout.log import Log
 from spout.reconnect import FIRST_DELAY, LONGEST_DELAY, Reconnecting
-from spout.records import Limit, Record
+from spout.records import Limit, Record, UnrepeatableError
 
 from .clocks import Clock
 
@@ -154,3 +154,15 @@ def test_what_no_retry_can_mend_goes_through():
     with pytest.raises(FatalError):
         it.wrapper.read(LIMIT, 1.0)
     assert it.log == []
+
+
+def test_that_a_source_cannot_read_again_goes_through_and_it_stays_open():
+    class Plain(Flaky):
+        def read(self, limit, timeout):
+            raise UnrepeatableError
+
+    it = Wrapped(Plain())
+    it.wrapper.open(3)
+    with pytest.raises(UnrepeatableError):
+        it.wrapper.read(Limit(10, 1000, 5), 1.0)
+    assert (it.source.closed, it.log) == (0, [])
