@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "plan": "show what an update would change",
     "update": "carry edits of the spec into the project",
     "run": "run the spout on this machine, without a cluster",
+    "test": "check that the source keeps its promises, kills included",
     "local": "look into the local cluster: list, get, inspect, delete",
     "schema": "print the JSON Schema of the spec",
 }

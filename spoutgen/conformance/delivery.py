@@ -1,0 +1,84 @@
+"""Was anything lost, or did anything come twice? The history of a spout that was killed, judged by its own rules.
+
+The commits of the marker's branch are the announcements: "committed up to A, writing A to B". They must make one chain
+from the beginning, and the files at its end must be those that its batches make: that is what a run without a kill
+leaves behind, whatever closed its batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What one commit of the marker says."""
+
+    committed: Any
+    writing: Any
+
+
+class BrokenChainError(Exception):
+    """The announcement at ``index`` does not follow from those before it."""
+
+    def __init__(self, index: int, found: Announcement, last: Announcement | None) -> None:
+        super().__init__(index)
+        self.index = index
+        self.found = found
+        self.last = last
+
+
+def chain(announcements: Iterable[Announcement]) -> list[Announcement]:
+    """The batches that count in the end, each beginning where the one before it ends; BrokenChainError for none.
+
+    An announcement is said again after a death. One whose death came before its journal was written never was worth
+    anything: then the one before it is said again, and what follows may end elsewhere.
+    """
+    batches: list[Announcement] = []
+    for index, found in enumerate(announcements):
+        last = batches[-1] if batches else None
+        if found == last:
+            continue
+        if len(batches) > 1 and found == batches[-2]:
+            batches.pop()
+        elif len(batches) == 1 and found.committed is None:
+            batches = [found]
+        elif found.committed == (last.writing if last else None):
+            batches.append(found)
+        else:
+            raise BrokenChainError(index, found, last)
+    return batches
+
+
+Files = Mapping[str, tuple[int, str]]
+
+
+def end_states(batches: Sequence[Sequence[tuple[str, int, str]]]) -> list[Files]:
+    """The files, path to size and digest, with the last batch and without it: the end may have cut it off."""
+    before: dict[str, tuple[int, str]] = {}
+    for batch in batches[:-1]:
+        before |= _by_path(batch)
+    return [before | _by_path(batches[-1]), before] if batches else [before]
+
+
+def _by_path(batch: Sequence[tuple[str, int, str]]) -> dict[str, tuple[int, str]]:
+    return {path: (size, digest) for path, size, digest in batch}
+
+
+def difference(found: Files, expected: Files) -> str | None:
+    """The first difference in words; None if there is none."""
+    missing = sorted(expected.keys() - found.keys())
+    if missing:
+        return f"{len(missing)} files are missing, the first is {missing[0]}"
+    extra = sorted(found.keys() - expected.keys())
+    if extra:
+        return f"{len(extra)} files are too many, the first is {extra[0]}"
+    other = sorted(path for path in expected if found[path] != expected[path])
+    if other:
+        path = other[0]
+        size, wanted = found[path][0], expected[path][0]
+        what = f"{size} bytes instead of {wanted}" if size != wanted else f"as long ({size} bytes), but other bytes"
+        return f"{len(other)} files are wrong, the first is {path}: {what}"
+    return None
