@@ -10,7 +10,7 @@ from spout.config import Limits
 from spout.fatal import brief
 from spout.log import Log
 from spout.marker import Announcement
-from spout.records import Batch, Limit, Position, Record, Sink, Source
+from spout.records import Batch, Limit, Position, Record, Sink, Source, UnrepeatableError
 
 IDLE = 1.0  # seconds that one read waits for the first record of a batch
 
@@ -27,7 +27,15 @@ def run(
     position = announcement.committed if announcement else None
     source.open(position)
     if announcement and announcement.writing is not None:
-        position = _write(read_again(source, position, announcement.writing, limits), source, sink, log, clock)
+        try:
+            batch = read_again(source, position, announcement.writing, limits)
+        except UnrepeatableError:
+            position = announcement.writing
+            source.close()
+            source.open(position)
+        else:
+            position = _write(batch, source, sink, log, clock)
+            del batch
     while True:
         position = _advance(position, source, sink, limits, log, clock)
 

@@ -12,14 +12,17 @@ from collections.abc import Callable
 
 from spout.fatal import FatalError, brief
 from spout.log import Log
-from spout.records import Limit, Position, Record, Source
+from spout.records import Limit, Position, Record, Source, UnrepeatableError
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 
 
 class Reconnecting:
-    """Wraps ``source``: while that is away, ``read`` waits and returns nothing. A FatalError goes through."""
+    """Wraps ``source``: while that is away, ``read`` waits and returns nothing.
+
+    A FatalError or an UnrepeatableError goes through.
+    """
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Reconnecting:
     def _attempt(self, step: Callable[[], None]) -> bool:
         try:
             step()
-        except FatalError:
+        except (FatalError, UnrepeatableError):
             raise
         except Exception as error:  # noqa: BLE001 (a driver may raise anything)
             self._lose(error)

@@ -49,6 +49,15 @@ class File:
     chunks: Iterable[bytes]
 
 
+class UnrepeatableError(Exception):
+    """Raised instead of a replay by a source whose records cannot be told apart from new ones, such as a plain queue.
+
+    The spout then goes on after that range, under new names: what of it was not acknowledged comes again by itself. To
+    fill the old names with other records would destroy the old ones, which may be acknowledged and gone: a worker
+    that dies after it has taken an announcement, and before it has committed that, brings back the one before.
+    """
+
+
 class Source(Protocol):
     """Where records come from. Write the plain case: retries, batches and markers are done around it.
 
@@ -71,7 +80,8 @@ class Source(Protocol):
         """The next records; [] when none came within about ``timeout`` seconds.
 
         A replay (``limit.until``) gives the very same records as before and stops at that position, or raises
-        :class:`~spout.fatal.FatalError` where the outside does not have them any more.
+        :class:`~spout.fatal.FatalError` where the outside does not have them any more; or always
+        :class:`UnrepeatableError`, where the outside cannot do that at all.
         """
 
     def ack(self, position: Position) -> None:
