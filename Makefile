@@ -31,7 +31,8 @@ lint: $(VENV)/.developing
 
 types: $(VENV)/.developing
 	$(BIN)/mypy spoutgen
-	cd "$(RUNTIME)" && $(abspath $(BIN))/mypy --config-file "$(abspath pyproject.toml)" main.py spout
+	cd "$(RUNTIME)" && $(abspath $(BIN))/mypy --config-file "$(abspath pyproject.toml)" --cache-dir "$(abspath .mypy_cache/runtime)" \
+		main.py source.py spout
 
 unit: $(VENV)/.developing
 	$(BIN)/python -m pytest

@@ -32,8 +32,8 @@ Tree = Mapping[str, Entry]
 
 BELOW_A_FILE = Entry(b"it would be below a file", kind="other")
 
-# Byte code is a trace of running or installing the template, never part of it.
-SKIPPED_FOLDERS = frozenset({"__pycache__"})
+# Byte code and the caches of checkers are traces of working on a template, never part of it.
+SKIPPED_FOLDERS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
 
 def digest(entry: Entry) -> str:
