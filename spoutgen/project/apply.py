@@ -27,7 +27,7 @@ from typing import Literal
 
 from spoutgen.errors import Diagnostic, MachineError, Place, ProjectError
 from spoutgen.project.lock import BASE, FOLDER, no_project
-from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, digest, read_entry, read_paths, sync_folder, write_entry
+from spoutgen.project.tree import BYTE_CODE, Entry, digest, read_entry, read_paths, sync_folder, write_entry
 from spoutgen.project.tree import write_tree as write_all
 
 STAGED = f"{FOLDER}/update"
@@ -196,8 +196,8 @@ def _remove_if_empty(folder: Path, below: PurePosixPath) -> None:
     while below != PurePosixPath():
         here = folder / below
         with contextlib.suppress(OSError):  # it is gone already, or not empty
-            if SKIPPED_FOLDERS.issuperset(entry.name for entry in here.iterdir()):
-                for name in SKIPPED_FOLDERS:
+            if BYTE_CODE.issuperset(entry.name for entry in here.iterdir()):
+                for name in BYTE_CODE:
                     shutil.rmtree(here / name, ignore_errors=True)
                 here.rmdir()
         below = below.parent

@@ -32,8 +32,10 @@ Tree = Mapping[str, Entry]
 
 BELOW_A_FILE = Entry(b"it would be below a file", kind="other")
 
-# Byte code and the caches of checkers are traces of working on a template, never part of it.
-SKIPPED_FOLDERS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+# A trace of running or installing something; whoever needs it makes it again.
+BYTE_CODE = frozenset({"__pycache__"})
+# What tools keep beside files and is never part of a tree: mypy run inside the template left 12 MB there once.
+SKIPPED_FOLDERS = BYTE_CODE | {".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 
 
 def digest(entry: Entry) -> str:
@@ -86,7 +88,7 @@ def read_entry(folder: Path, path: str) -> Entry | None:
         if stat.S_ISLNK(mode):
             return Entry(os.fsencode(file.readlink()), kind="link")
         if stat.S_ISDIR(mode):
-            below = "\0".join(_paths(file, ""))
+            below = "\0".join(_paths(file, "", lambda path: PurePosixPath(path).name in BYTE_CODE))
             return Entry(below.encode(errors="surrogateescape"), kind="folder")
         if not stat.S_ISREG(mode):
             return Entry(b"it is no regular file", kind="other")
@@ -106,17 +108,21 @@ def read_paths(folder: Path, paths: Iterable[str]) -> dict[str, Entry]:
 
 
 def read_tree(folder: Path) -> dict[str, Entry]:
-    """Every file and link below ``folder``, byte code left out."""
-    return read_paths(folder, _paths(folder, ""))
+    """Every file and link below ``folder``, but for what tools keep there."""
+    return read_paths(folder, _paths(folder, "", _is_of_a_tool))
 
 
 def walk(folder: Path, skipped: Callable[[str], bool]) -> Iterator[str]:
-    """The paths of all that is no folder below ``folder``, in order; a folder that is ``skipped`` is not entered."""
-    return (path for path in _paths(folder, "", skipped) if not skipped(path))
+    """The paths of the files below ``folder``, in order, but for what is ``skipped`` and what tools keep there."""
+    return (path for path in _paths(folder, "", lambda path: _is_of_a_tool(path) or skipped(path)) if not skipped(path))
 
 
-def _paths(folder: Path, below: str, skipped: Callable[[str], bool] = lambda path: False) -> Iterator[str]:
-    """The paths of all that is no folder, in order."""
+def _is_of_a_tool(path: str) -> bool:
+    return path.rpartition("/")[2] in SKIPPED_FOLDERS
+
+
+def _paths(folder: Path, below: str, skipped: Callable[[str], bool]) -> Iterator[str]:
+    """The paths of all that is no folder, in order; a folder that is ``skipped`` is not entered."""
     try:
         entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
     except FileNotFoundError:
@@ -125,7 +131,7 @@ def _paths(folder: Path, below: str, skipped: Callable[[str], bool] = lambda pat
         path = f"{below}{entry.name}"
         if not entry.is_dir(follow_symlinks=False):
             yield path
-        elif entry.name not in SKIPPED_FOLDERS and not skipped(path):
+        elif not skipped(path):
             yield from _paths(folder, f"{path}/", skipped)
 
 

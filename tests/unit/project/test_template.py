@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import datetime, timezone
 
 import pytest
 from projects import PROJECT, STORY, replace
@@ -10,7 +11,7 @@ from spoutgen.errors import ProjectError
 from spoutgen.project.create import create
 from spoutgen.project.lock import read_lock
 from spoutgen.project.render import render
-from spoutgen.project.template import Template, given_template, locked_template, own_template
+from spoutgen.project.template import Template, given_template, locked_template, own_template, template_digest
 from spoutgen.spec import load_text
 
 
@@ -47,6 +48,22 @@ def test_a_relative_path_is_recorded_as_seen_from_the_project(tmp_path, monkeypa
     assert given_template(str(tmp_path / "fork"), tmp_path).path == str(tmp_path / "fork")
     assert given_template("default", tmp_path) == own_template()
     assert given_template(None, tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["{{ 'A b' | slugify }}", "{{ {'a': 1} | jsonify }}", "{% now 'utc', '%Y' %}"])
+def test_what_cookiecutter_always_has_is_there(template, text):
+    (template / PROJECT / "out.txt").write_text(text)
+    year = datetime.now(timezone.utc).strftime("%Y").encode()
+    assert made_of(template).tree["out.txt"].data in (b"a-b", b'{\n    "a": 1\n}', year)
+
+
+@pytest.mark.parametrize("folder", [".git", ".mypy_cache", "__pycache__", "{{cookiecutter.name}}/.ruff_cache"])
+def test_what_tools_keep_in_a_template_is_no_part_of_it(template, folder):
+    before = made_of(template)
+    (template / folder).mkdir()
+    (template / folder / "config").write_text("x")
+    assert made_of(template) == before
+    assert template_digest(Template(template, "team")) == before.lock.template.digest
 
 
 def test_hooks_are_refused(template):
