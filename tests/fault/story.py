@@ -1,0 +1,262 @@
+"""A story: a spout on a worker, killed again and again, then run on to the end; its outcome as data.
+
+`tell` tells one in this process's children; `tell_all` tells many, two side by side.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import deaths
+import streams
+import verdict
+import worker_life
+
+from spoutgen.local import pipelines
+from spoutgen.local.generations import generation_of
+from spoutgen.local.spec import parse
+from spoutgen.local.store import Store
+
+BOTH = ("user code", "worker")
+STALLED = 12.0  # seconds without a commit after which a story counts as stuck
+LONGEST = 10.0  # times as long it may take in all
+SIDE_BY_SIDE = 2
+
+# kind -> (source.type, batch.records, output)
+KINDS = {
+    "lines": ("sequence", 1000, {"path": "data/{first}-{last}", "format": "lines"}),
+    "files": ("sequence", 1000, {"path": "data/{first}", "format": "files"}),
+    "queue": ("queue", 1000, {"path": "data/{first}-{last}", "format": "lines"}),
+    "pyramid": ("bounded", 1, {"path": "output", "format": "lines"}),
+    "parts": ("bounded", 1, {"path": "output", "format": "lines"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is told. ``points`` (None: all) are where the ``victims`` die, ``kills`` how often in all."""
+
+    seed: int
+    version: str
+    kind: str = "lines"
+    sizes: str = "small"
+    fixed: bool = False
+    kills: int = 20
+    victims: tuple[str, ...] = BOTH
+    points: tuple[str, ...] | None = None
+    mutation: str | None = None
+    spout: str = "ours"
+    stalled: float = STALLED
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended. ``lost``, ``repeated`` and ``wrong`` count records (files, for ``wrong``) in the end state."""
+
+    story: Story
+    kills: list[str]
+    last: int
+    lost: int
+    repeated: int
+    wrong: list[str]
+    stuck: str  # why it never came to its end; "" if it did
+    resumes: list[float]
+    operator: int  # open commits that had to be deleted by hand
+    seconds: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the promise was kept: nothing lost, nothing twice (a queue may repeat), the end reached."""
+        twice = self.repeated if self.story.kind != "queue" else 0
+        return not (self.lost or twice or self.wrong or self.stuck)
+
+
+def config_of(story: Story, folder: Path) -> dict:
+    """SPOUT_CONFIG of a story."""
+    kind, records, output = KINDS[story.kind]
+    source = {"type": kind, "folder": str(folder), "seed": story.seed}
+    if kind == "bounded":
+        source["symbol"] = "*+"[: 1 + story.seed % 2]
+    else:
+        most = 3 if story.sizes == "large" else 12
+        source |= {"most": most, "sizes": story.sizes, "fixed": story.fixed}
+    return {
+        "version": 1,
+        "name": "dots",
+        "source": source,
+        "marker": {"prefix" if story.kind == "parts" else "name": "mymark"},
+        "output": output,
+        "batch": {"records": records, "bytes": 24 << 20, "wait": 0},
+    }
+
+
+def document_of(config: dict, description: str = "") -> dict:
+    """The pipeline spec that gives the user code this config."""
+    transform = {"cmd": ["python3", "/app/main.py"], "env": {"SPOUT_CONFIG": json.dumps(config)}}
+    spout = {"marker": "mymark", "overwrite": True}
+    return {"pipeline": {"name": "dots"}, "description": description, "transform": transform, "spout": spout}
+
+
+def begin(story: Story, folder: Path) -> None:
+    """Make the story's folder: its facts, an empty store, the pipeline."""
+    config = config_of(story, folder)
+    (folder / "story").write_text(json.dumps({**asdict(story), "config": config}))
+    with Store.create(folder / "store.db") as store:
+        pipelines.submit(store, parse(document_of(config)), folder)
+
+
+def tell(story: Story, meanwhile: Callable[[Path], None] = lambda folder: None) -> Outcome:
+    """Tell one story; ``meanwhile`` is called again and again while a worker runs."""
+    folder = Path(tempfile.mkdtemp(prefix="story-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    began = time.monotonic()
+    try:
+        begin(story, folder)
+        operator, stuck = 0, ""
+        while True:
+            operator += delete_open_commits(story, folder)
+            kills = len(deaths.noted(folder, "kills"))
+            ended = _watch(story, folder, fork(lambda: worker_life.run(folder)), meanwhile, began)
+            if ended is None and time.monotonic() - began > LONGEST * story.stalled:
+                ended = "it takes too long"
+            if ended is None and kills == len(deaths.noted(folder, "kills")):
+                ended = "the worker broke"
+            if ended is not None:
+                stuck = ended
+                break
+        return _outcome(story, folder, operator, stuck, time.monotonic() - began)
+    finally:
+        if os.environ.get("SPOUTGEN_KEEP_STORIES") != "1":
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def fork(live: Callable[[], None]) -> int:
+    """A process that does nothing but ``live``, and is killed when we are."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            live()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def delete_open_commits(story: Story, folder: Path) -> int:
+    """What an operator does before a worker of 1.9.12 to 1.10.5 can start again; how many commits that were.
+
+    Its successors do so by themselves.
+    """
+    if generation_of(story.version).deletes_open_commits:
+        return 0
+    with Store(folder / "store.db") as store:
+        open_ones = [commit for commit in store.commits("dots") if commit.finished is None]
+        for commit in open_ones:
+            store.delete_commit("dots", commit.id)
+    return len(open_ones)
+
+
+def _watch(story, folder, pid, meanwhile, began):
+    """Wait for the end of a worker (None), or of the story: "" for a good one, else why it is stuck."""
+    since, before = time.monotonic(), -1
+    try:
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            meanwhile(folder)
+            time.sleep(0.01)
+            progress = _size(folder / "progress") + _size(folder / "kills")
+            if progress != before:
+                before, since = progress, time.monotonic()
+            if (folder / "last").exists() and verdict.is_complete(story.kind, folder):
+                return ""
+            if time.monotonic() - began > LONGEST * story.stalled:
+                return "it takes too long"
+            if time.monotonic() - since > story.stalled:
+                wedged = deaths.noted(folder, "wedged")
+                return f"no commit any more: {wedged[-1] if wedged else 'the spout is not running, or waits'}"
+        pid = 0
+        return None
+    finally:
+        if pid:
+            end(pid)
+
+
+def end(pid: int) -> None:
+    """SIGKILL a child, and see it gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def _outcome(story, folder, operator, stuck, seconds):
+    # While the stream has no end, what counts is what the marker claims.
+    found = verdict.compare(story.kind, folder)
+    crashes = deaths.noted(folder, "crashes")
+    return Outcome(
+        story,
+        kills=deaths.noted(folder, "kills"),
+        last=found.last,
+        lost=found.lost,
+        repeated=found.repeated,
+        wrong=[*found.wrong, *(f"the runtime crashed: {crash}" for crash in crashes if story.mutation is None)],
+        stuck=stuck,
+        resumes=[float(line) for line in deaths.noted(folder, "resumes")],
+        operator=operator,
+        seconds=round(seconds, 1),
+    )
+
+
+def tell_all(stories: Iterable[Story], side_by_side: int = SIDE_BY_SIDE) -> list[Outcome]:
+    """The outcomes of stories, in their order, each told in a process of its own."""
+    waiting = list(enumerate(stories))
+    outcomes: dict[int, Outcome] = {}
+    running: dict[int, tuple[int, Path]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            while waiting or running:
+                if waiting and len(running) < side_by_side:
+                    number, story = waiting.pop(0)
+                    path = Path(folder) / str(number)
+                    running[fork(lambda story=story, path=path: _tell_into(story, path))] = number, path
+                    continue
+                pid = next((pid for pid in running if os.waitpid(pid, os.WNOHANG) != (0, 0)), None)
+                if pid is None:
+                    time.sleep(0.01)
+                    continue
+                number, path = running.pop(pid)
+                facts = json.loads(path.read_text())
+                outcomes[number] = Outcome(**{**facts, "story": Story(**_as_tuples(facts["story"]))})
+        finally:
+            for pid in running:
+                end(pid)
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def _tell_into(story, path):
+    path.write_text(json.dumps(asdict(tell(story))))
+    os._exit(0)
+
+
+def _as_tuples(facts):
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+
+
+def without_faults(story: Story) -> Story:
+    """The same story without a single kill."""
+    return replace(story, kills=0)
+
+
+__all__ = ["BOTH", "Outcome", "Story", "streams", "tell", "tell_all", "without_faults"]
