@@ -47,7 +47,7 @@ def file_digest(folder: Path, path: str) -> str:
     """The digest of what is at ``path``, without holding a large file in memory."""
     try:
         # Opening a FIFO must not wait for a writer, and a link is not followed.
-        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(f"{folder}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             if stat.S_ISREG(mode):
@@ -135,8 +135,8 @@ def _paths(folder: Path, below: str, skipped: Callable[[str], bool]) -> Iterator
             yield from _paths(folder, f"{path}/", skipped)
 
 
-def write_entry(entry: Entry, file: Path) -> None:
-    """Write one new file or link, with its folders, durably. The mode does not depend on the umask."""
+def write_entry(entry: Entry, file: Path, *, is_durable: bool = True) -> None:
+    """Write one new file or link, with its folders. The mode does not depend on the umask."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if entry.kind == "link":
         file.symlink_to(os.fsdecode(entry.data))
@@ -145,13 +145,14 @@ def write_entry(entry: Entry, file: Path) -> None:
         stream.write(entry.data)
         stream.flush()
         os.fchmod(stream.fileno(), 0o755 if entry.is_executable else 0o644)
-        os.fsync(stream.fileno())
+        if is_durable:
+            os.fsync(stream.fileno())
 
 
-def write_tree(tree: Tree, folder: Path) -> None:
+def write_tree(tree: Tree, folder: Path, *, is_durable: bool = True) -> None:
     """Write every entry below ``folder``; nothing may be there yet."""
     for path in sorted(tree):
-        write_entry(tree[path], folder / path)
+        write_entry(tree[path], folder / path, is_durable=is_durable)
 
 
 def sync_folder(folder: Path) -> None:
