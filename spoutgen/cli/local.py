@@ -4,6 +4,7 @@ spoutgen local list pipeline | repo | branch REPO | commit REPO[@BRANCH] | file 
 spoutgen local get file REPO@BRANCH:/PATH      raw bytes; a commit's id may stand in the place of BRANCH
 spoutgen local inspect pipeline NAME | commit REPO@BRANCH
 spoutgen local delete pipeline NAME            with its repo and all its data
+spoutgen local delete commit REPO@COMMIT       an open one, such as a worker that was killed leaves behind
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     gets = verbs.add_parser("get", help="the bytes of a file")
     nouns = gets.add_subparsers(dest="noun", metavar="NOUN", required=True)
     _noun(nouns, "file", get_file, "REPO@BRANCH:/PATH", has_raw=False)
-    deletes = verbs.add_parser("delete", help="delete a pipeline with all its data")
+    deletes = verbs.add_parser("delete", help="delete a pipeline with all its data, or an open commit")
     nouns = deletes.add_subparsers(dest="noun", metavar="NOUN", required=True)
     _noun(nouns, "pipeline", delete_pipeline, "NAME", has_raw=False)
+    _noun(nouns, "commit", delete_commit, "REPO@COMMIT", has_raw=False)
 
 
 def _noun(
@@ -258,6 +260,12 @@ def delete_pipeline(store: Store, args: argparse.Namespace) -> None:
         log = home.log(name)
         for file in (log, Path(f"{log}.1")):
             file.unlink(missing_ok=True)
+
+
+def delete_commit(store: Store, args: argparse.Namespace) -> None:
+    """Delete an open commit, so that its parent is the head again and the next one can be started."""
+    repo, ref = _parse_commit(args.what)
+    store.delete_commit(repo, store.commit(repo, ref).id)
 
 
 def _state(pipeline: Pipeline, home: Home) -> str:

@@ -93,7 +93,18 @@ class Output:
     def start(self) -> str:
         """Start an output commit and return its id."""
         with self.step("start commit"):
-            return self._open_commits.start(self._store, self._repo, self._pipeline.spec.output_branch)
+            try:
+                return self._open_commits.start(self._store, self._repo, self._pipeline.spec.output_branch)
+            except UnfinishedParentError as error:
+                raise UnfinishedParentError(self._repo, error.commit, self._what_to_do(error.commit)) from error
+
+    def _what_to_do(self, commit: str) -> str:
+        if self._generation.deletes_open_commits:
+            return "that commit can never be finished; end this run and start the next, which deletes it"
+        return (
+            "a worker that is gone left that commit open, and workers before 1.11 never clean up: delete it by hand,"
+            f" `spoutgen local delete commit {self._repo}@{commit}` (on a cluster: pachctl delete commit ...)"
+        )
 
     def finish(self, commit: str) -> None:
         """Finish an output commit; where that is refused it stays open."""

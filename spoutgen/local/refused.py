@@ -18,9 +18,9 @@ class RefusedError(SpoutgenError):
 class UnfinishedParentError(RefusedError):
     """A commit cannot be started on top of ``commit``, which is still open."""
 
-    def __init__(self, repo: str, commit: str) -> None:
+    def __init__(self, repo: str, commit: str, hint: str | None = None) -> None:
         self.commit = commit
-        super().__init__(f"parent commit {repo}@{commit} has not been finished")
+        super().__init__(f"parent commit {repo}@{commit} has not been finished", hint)
 
 
 class NotFoundError(SpoutgenError):

@@ -189,7 +189,7 @@ class Store:
         with self.writing() as db:
             row = self._resolve(repo, id_)
             if row.commit.finished is not None:
-                raise RefusedError(f"commit {repo}@{id_} is finished; only open commits are deleted here")
+                raise RefusedError(f"commit {repo}@{id_} is finished", "only open commits can be deleted here")
             db.execute(
                 "UPDATE branches SET head = (SELECT parent FROM commits WHERE seq = ?) WHERE id = ?",
                 (row.seq, row.branch),

@@ -1,6 +1,10 @@
 """A real worker on a real store, with a small script in the place of the spout; the script writes tars to the FIFO."""
 
+import fcntl
+import os
+import termios
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +71,23 @@ def rest():
         time.sleep(60)
 
 """
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def unread(fifo: Path) -> int:
+    """How many bytes stand in a FIFO that somebody has open."""
+    fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
+    finally:
+        os.close(fd)
 
 
 class Rig:
@@ -152,8 +173,8 @@ class Rig:
         return b"".join(self.store.get_file("dots", ref, path))
 
     def files(self, ref: str = "master") -> dict[str, bytes]:
-        """The files at the top of a branch."""
-        if self.store.head("dots", ref) is None:
+        """The files at the top of a branch or a commit."""
+        if ref in ("master", "marker") and self.store.head("dots", ref) is None:
             return {}
         listed = self.store.list_files("dots", ref)
         return {info.path: self.content(info.path, ref) if info.kind == "file" else b"dir" for info in listed}

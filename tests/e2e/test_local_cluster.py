@@ -183,3 +183,29 @@ def test_delete_pipeline(tmp_path):
     assert len(shell.lines("local", "list", "repo")) == 1
     assert not list((shell.home / "logs").iterdir())
     assert "dots: starts for the first time" in shell.out("run", "dots", "--commits", "1")
+
+
+def test_delete_commit(tmp_path):
+    shell = Shell(tmp_path)
+    shell.new()
+    shell.run("run", "dots", "--commits", "1")
+    with Store(shell.home / "store.db") as store:
+        head = store.head("dots", "master")
+        left = store.start_commit("dots", "master").id
+    assert f"SG507 commit dots@{head} is finished" in shell.refused("local", "delete", "commit", f"dots@{head}")
+    assert "SG502" in shell.refused("local", "delete", "commit", f"dots@{'0' * 32}")
+    assert shell.out("local", "delete", "commit", f"dots@{left}") == ""
+    assert head in shell.lines("local", "list", "branch", "dots")[2]
+
+
+def test_a_commit_that_a_dead_worker_left_open_is_told_with_the_way_out(tmp_path):
+    shell = Shell(tmp_path)
+    shell.new()
+    shell.run("run", "dots", "--commits", "1", "--pachyderm", "1.9.12")
+    with Store(shell.home / "store.db") as store:
+        left = store.start_commit("dots", "master").id
+    shown = shell.out("run", "dots", "--for", "2s", "--pachyderm", "1.10.5")
+    assert f"parent commit dots@{left} has not been finished" in shown
+    assert f"spoutgen local delete commit dots@{left}" in shown
+    shell.out("local", "delete", "commit", f"dots@{left}")
+    assert "1 commit in this run" in shell.out("run", "dots", "--commits", "1", "--pachyderm", "1.9.12")
