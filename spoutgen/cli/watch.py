@@ -59,10 +59,7 @@ def in_words(event: Event) -> str | None:
                 f" nothing else is read until it can be, as on a cluster; next attempt in {delay:.1f}s"
             )
         case ReadingFailed(reason, hint, delay):
-            words = (
-                f"the worker gave up a tar, the rest of it is lost: {_with_hint(reason, hint)};"
-                f" it reads again in {delay:.1f}s"
-            )
+            words = f"the worker could not take a tar: {_with_hint(reason, hint)}; it tries again in {delay:.1f}s"
         case Restarting(reason, hint, delay):
             words = f"the spout failed: {_with_hint(reason, hint)}; its next run starts in {delay:.1f}s"
         case LogLine(text):

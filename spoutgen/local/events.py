@@ -68,7 +68,10 @@ class Wedged:
 
 @dataclass(frozen=True, slots=True)
 class ReadingFailed:
-    """A reader gave up a tar and opens the FIFO again after ``delay`` seconds; the rest of that tar is lost."""
+    """A reader could not take a tar, or not all of it, and opens the FIFO again after ``delay`` seconds.
+
+    What it had read is committed; what the FIFO still holds is read as if a tar began there.
+    """
 
     reason: str
     hint: str | None
@@ -77,7 +80,10 @@ class ReadingFailed:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """An additional reader (``number`` above 1) or the first found a commit of another one open; it tries again."""
+    """Reader ``number`` (from 1) could not start a commit because another has one open; it tries again.
+
+    Nothing is wrong: of several readers one reads, and the others do this all the time.
+    """
 
     number: int
     delay: float
