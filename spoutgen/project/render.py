@@ -1,9 +1,4 @@
-"""Spec -> Tree, through the cookiecutter template. The only module that imports Jinja.
-
-The template is a cookiecutter template, and ``cookiecutter`` makes the same files of it, which
-tests/contract/test_scaffold.py holds it to. But spoutgen renders it by itself, in memory, for three reasons: cookiecutter's plain
-Jinja environment lets a template reach everything in Python, while ours is a sandbox; it changes the working folder of
-the process; and importing it takes as long as all the rest of an update.
+"""Spec -> Tree, through the cookiecutter template. The only module that imports cookiecutter and Jinja.
 
 Nothing of a spec is ever template text: the whole spec and the whole pipeline JSON are handed in as values, which
 Jinja does not look into, and the Python files are copied byte for byte. And nothing of a template is ever executed
@@ -14,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +23,8 @@ from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
 from spoutgen.project.image import contents
 from spoutgen.project.lock import FOLDER, PIPELINE, SPEC, Lock, Origin, spec_digest
-from spoutgen.project.template import SETTINGS, Template, check_template, own_template, project_of, read_template
-from spoutgen.project.textmerge import is_binary
-from spoutgen.project.tree import Entry, Tree, tree_digest
+from spoutgen.project.template import Template, check_template, own_template
+from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, read_tree, tree_digest
 from spoutgen.spec import LoadedSpec
 from spoutgen.spec.schema import bundle, source_schema
 
@@ -41,10 +36,6 @@ SEEDS = frozenset({SPEC, "README.md", "source.py"})
 # Files that only one source type has; cookiecutter cannot leave a file out without a hook.
 ONLY_FOR = MappingProxyType({"source.py": "custom"})
 SCHEMA = f"{FOLDER}/schema.json"
-# What cookiecutter's own extensions bring; they are imported where a template uses one, for that takes 50 ms.
-_EXTENSIONS = ("Jsonify", "RandomString", "Slugify", "Time", "UUID")
-_WORDS_OF_EXTENSIONS = re.compile(rb"\b(jsonify|slugify|random_ascii_string|uuid4)\b|\{%-?\s*now\b")
-_JINJA = re.compile(rb"\{[{%#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +60,6 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
     Raises ProjectError SG406 for a template (default: spoutgen's own) that is not usable.
     """
     template = template or own_template()
-    files = read_template(template)
-    check_template(template, files)
     spec, pipeline = loaded.text.encode(), pipeline_json(loaded.spec)
     values = {
         "name": loaded.spec.name,
@@ -80,9 +69,14 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         "_pipeline_json": pipeline,
         "_requirements": source_schema(loaded.spec.source.type)["x-spoutgen"]["requirements"],
     }
-    with _mistakes_of(template):
-        made = _scaffold(files, values)
-    tree = {path: entry for path, entry in made.items() if ONLY_FOR.get(path) in (None, loaded.spec.source.type)}
+    with tempfile.TemporaryDirectory(prefix="spoutgen-") as scratch:
+        copy = Path(scratch, "template")
+        _copy(template, copy)
+        template_tree = read_tree(copy)
+        check_template(template, template_tree)
+        with _mistakes_of(template):
+            tree = read_tree(_scaffold(copy, values, Path(scratch, "out")))
+    tree = {path: entry for path, entry in tree.items() if ONLY_FOR.get(path) in (None, loaded.spec.source.type)}
     for path, data in ((SPEC, spec), (PIPELINE, pipeline.encode())):
         if tree.get(path) != Entry(data):
             raise _unusable(template, f"the template does not copy {path} as it is")
@@ -91,7 +85,7 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         spoutgen=__version__,
         pachyderm=loaded.spec.pachyderm,
         spec=spec_digest(spec),
-        template=Origin(template.path, tree_digest(files)),
+        template=Origin(template.path, tree_digest(template_tree)),
         image=loaded.spec.image,
         images={loaded.spec.image: contents(tree)},
         files={path: "seed" if path in SEEDS else "managed" for path in tree},
@@ -99,66 +93,66 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
     return Rendered(tree, lock)
 
 
-def _scaffold(files: Tree, values: Mapping[str, Any]) -> dict[str, Entry]:
-    """The template's project folder with the values filled in, as cookiecutter does it."""
-    top = project_of(files)
-    project = {path.removeprefix(f"{top}/"): entry for path, entry in files.items() if path.startswith(f"{top}/")}
-    shared = {path.removeprefix("templates/"): entry for path, entry in files.items() if path.startswith("templates/")}
-    settings = json.loads(files[SETTINGS].data)
-    environment = _sandbox({**shared, **project}, any(_WORDS_OF_EXTENSIONS.search(e.data) for e in files.values()))
-    known = dict(values)
+def _copy(template: Template, copy: Path) -> None:
+    """Copy the template without what tools keep there, which cookiecutter would copy into the project.
+
+    pip byte-compiles the template of an installed wheel; mypy and ruff leave caches in one that is worked on.
+    """
+    if not template.folder.is_dir():
+        raise _unusable(template, "there is no such template", "give it: --template PATH; spoutgen's own is `default`")
+    try:
+        shutil.copytree(template.folder, copy, ignore=shutil.ignore_patterns(*SKIPPED_FOLDERS))
+    except OSError as error:  # shutil.Error is one too
+        raise _unusable(template, f"the template cannot be read: {error}") from error
+
+
+def _scaffold(template: Path, values: Mapping[str, object], out: Path) -> Path:
+    """Run cookiecutter on ``template`` and return the folder that it made below ``out``."""
+    from cookiecutter import generate
+    from cookiecutter.prompt import render_variable
+
+    settings = json.loads((template / "cookiecutter.json").read_bytes())
+    known: dict[str, Any] = dict(values)
+    environment = _sandbox(has_extensions=_uses_extensions(template))
     for key, default in settings.items():
         if key not in known and key != "__prompts__":
-            known[key] = _default(environment, key, default, known)
-    unrendered = settings.get("_copy_without_render", ())
-    tree = {}
-    for path, entry in project.items():
-        name = environment.from_string(path).render(cookiecutter=known)
-        # A folder that is named there is copied with all that is in it.
-        if any(fnmatch(str(part), pattern) for part in _upwards(path) for pattern in unrendered):
-            tree[name] = entry
-        else:
-            tree[name] = Entry(_rendered(environment, path, entry.data, known), entry.is_executable)
-    return tree
+            # What cookiecutter itself does with a default; ours are values already, and never looked into.
+            raw = default[0] if isinstance(default, list) and default and not key.startswith("_") else default
+            is_raw = key.startswith("_") and not key.startswith("__")
+            known[key] = raw if is_raw else render_variable(environment, raw, known)
+    with _in_sandbox(generate, environment):
+        made: str = generate.generate_files(str(template), {"cookiecutter": known}, str(out), accept_hooks=False)
+    return Path(made)
 
 
-def _upwards(path: str) -> Iterator[PurePosixPath]:
-    yield PurePosixPath(path)
-    yield from PurePosixPath(path).parents
+@contextmanager
+def _in_sandbox(generate: Any, environment: Environment) -> Iterator[None]:
+    """Let cookiecutter render in a sandbox: a plain Jinja environment lets a template reach everything in Python."""
+    plain = generate.create_env_with_context
+    generate.create_env_with_context = lambda context: environment
+    try:
+        yield
+    finally:
+        generate.create_env_with_context = plain
 
 
-def _rendered(environment: Environment, path: str, data: bytes, known: Mapping[str, Any]) -> bytes:
-    """One file; line ends as in the template, which Jinja would make LF."""
-    if is_binary(data) or not _JINJA.search(data):
-        return data
-    text = environment.get_template(path).render(cookiecutter=known)
-    is_crlf = data.partition(b"\n")[0].endswith(b"\r")
-    return (text.replace("\n", "\r\n") if is_crlf else text).encode()
-
-
-def _default(environment: Environment, key: str, default: Any, known: Mapping[str, Any]) -> Any:
-    """What cookiecutter makes of a variable that nobody gives a value: the first choice, rendered; `_x` as it is."""
-    if key.startswith("_") and not key.startswith("__"):
-        return default
-    raw = default[0] if isinstance(default, list) and default else default
-    if isinstance(raw, dict):
-        return {name: _default(environment, name, value, known) for name, value in raw.items()}
-    if raw is None or isinstance(raw, bool):
-        return raw
-    return environment.from_string(str(raw)).render(cookiecutter=known)
-
-
-def _sandbox(files: Tree, has_extensions: bool) -> Environment:
-    """What a template is rendered with: strict, and in Jinja's sandbox; it can include its own files only."""
-    from jinja2 import FunctionLoader, StrictUndefined
+def _sandbox(has_extensions: bool) -> Environment:
+    """What cookiecutter renders with, but in Jinja's sandbox; extensions of the template's own are refused before."""
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    names = ("Jsonify", "RandomString", "Slugify", "Time", "UUID") if has_extensions else ()
     return ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(lambda path: files[path].data.decode() if path in files else None),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        extensions=[f"cookiecutter.extensions.{name}Extension" for name in _EXTENSIONS] if has_extensions else [],
+        extensions=[f"cookiecutter.extensions.{name}Extension" for name in names],
     )
+
+
+def _uses_extensions(template: Path) -> bool:
+    """Whether a file has a word of the extensions that cookiecutter always loads; they cost 50 ms to import."""
+    words = re.compile(rb"\b(jsonify|slugify|random_ascii_string|uuid4)\b|\{%-?\s*now\b")
+    return any(words.search(file.read_bytes()) for file in template.rglob("*") if file.is_file())
 
 
 @contextmanager
@@ -166,10 +160,12 @@ def _mistakes_of(template: Template) -> Iterator[None]:
     """A mistake in a template can come as any exception at all."""
     try:
         yield
+    except ProjectError:
+        raise
     except Exception as error:
         where = f" ({error.name}:{error.lineno})" if hasattr(error, "lineno") and hasattr(error, "name") else ""
         raise _unusable(template, f"the template cannot be rendered: {error}{where}") from error
 
 
-def _unusable(template: Template, problem: str) -> ProjectError:
-    return ProjectError(Diagnostic("SG406", problem, Place(str(template.folder))))
+def _unusable(template: Template, problem: str, hint: str | None = None) -> ProjectError:
+    return ProjectError(Diagnostic("SG406", problem, Place(str(template.folder)), hint))

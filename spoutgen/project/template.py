@@ -17,12 +17,11 @@ from pathlib import Path
 
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.project.lock import Lock
-from spoutgen.project.tree import Entry, Tree, read_tree, tree_digest
+from spoutgen.project.tree import Tree, read_tree, tree_digest
 from spoutgen.resources import template_dir
 
 # What the option --template says to go back to spoutgen's own template.
 OWN = "default"
-SETTINGS = "cookiecutter.json"
 _NAME = re.compile(r"\{\{\s*cookiecutter\.name\s*\}\}")
 # Settings of cookiecutter.json that make cookiecutter import code, or change what a template's text means.
 _EXECUTING = ("_extensions", "_jinja2_env_vars")
@@ -71,26 +70,6 @@ def _digest(folder: Path) -> str:
     return tree_digest(read_tree(folder))
 
 
-def read_template(template: Template) -> dict[str, Entry]:
-    """The template's files. Raises ProjectError SG406 where there is none, or it cannot be read."""
-    place = Place(str(template.folder))
-    if not template.folder.is_dir():
-        hint = "give it: --template PATH; spoutgen's own is `default`"
-        raise ProjectError(Diagnostic("SG406", "there is no such template", place, hint))
-    files = read_tree(template.folder)
-    wrong = {path: entry for path, entry in files.items() if entry.kind != "file"}
-    if wrong:
-        path, entry = next(iter(wrong.items()))
-        reason = "it is a link" if entry.kind == "link" else entry.data.decode(errors="replace")
-        raise ProjectError(Diagnostic("SG406", f"{path} of the template cannot be read: {reason}", place))
-    return files
-
-
-def project_of(files: Tree) -> str:
-    """The name of the template's project folder, which check_template has found to be the only one."""
-    return next(path.partition("/")[0] for path in files if "{{" in path.partition("/")[0])
-
-
 def check_template(template: Template, tree: Tree) -> None:
     """Raise ProjectError SG406, with all that is wrong, unless the template, whose ``tree`` this is, is only data."""
     problems = list(_problems(tree))
@@ -101,11 +80,11 @@ def check_template(template: Template, tree: Tree) -> None:
 
 
 def _problems(tree: Tree) -> Iterator[str]:
-    if SETTINGS not in tree:
+    if "cookiecutter.json" not in tree:
         yield "the template has no cookiecutter.json"
         return
     try:
-        settings = json.loads(tree[SETTINGS].data)
+        settings = json.loads(tree["cookiecutter.json"].data)
     except ValueError as error:
         yield f"the template's cookiecutter.json cannot be read: {error}"
         return
