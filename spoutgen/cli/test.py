@@ -14,6 +14,12 @@ from pathlib import Path
 
 from spoutgen.cli.parser import setting
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spoutgen.conformance.suite import Check
+
+_CLEARED = "\r\x1b[K"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
@@ -47,6 +53,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _announce(check: Check) -> None:
+    """On a terminal, say what is going on; the result takes its place."""
+    if sys.stderr.isatty():
+        print(f"{_CLEARED}...     {check.name}", end="", file=sys.stderr, flush=True)
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the checks; 1 when one of them failed."""
     from spoutgen.cli.run import with_settings
@@ -65,9 +77,10 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(check.name) for check in CHECKS if not args.only or check.name in args.only)
     results: list[Result] = []
     with subject(folder, spec, secrets, os.environ, args.seconds) as tested:
-        for result in run_checks(tested, args.only):
+        for result in run_checks(tested, args.only, _announce):
             results.append(result)
             if args.format == "text":
+                print(_CLEARED * sys.stderr.isatty(), end="", file=sys.stderr, flush=True)
                 print(secrets.masked(report.as_line(result, width)), end="", flush=True)
     if args.format == "text":
         print(f"{spec.name}: {report.summary(results)}")

@@ -71,14 +71,17 @@ def difference(found: Files, expected: Files) -> str | None:
     """The first difference in words; None if there is none."""
     missing = sorted(expected.keys() - found.keys())
     if missing:
-        return f"{len(missing)} files are missing, the first is {missing[0]}"
+        return f"{_files(missing)} missing, the first is {missing[0]}"
     extra = sorted(found.keys() - expected.keys())
     if extra:
-        return f"{len(extra)} files are too many, the first is {extra[0]}"
+        return f"{_files(extra)} too many, the first is {extra[0]}"
     other = sorted(path for path in expected if found[path] != expected[path])
     if other:
-        path = other[0]
-        size, wanted = found[path][0], expected[path][0]
+        size, wanted = found[other[0]][0], expected[other[0]][0]
         what = f"{size} bytes instead of {wanted}" if size != wanted else f"as long ({size} bytes), but other bytes"
-        return f"{len(other)} files are wrong, the first is {path}: {what}"
+        return f"{_files(other)} wrong, the first is {other[0]}: {what}"
     return None
+
+
+def _files(paths: Sequence[str]) -> str:
+    return "1 file is" if len(paths) == 1 else f"{len(paths)} files are"

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from spoutgen.conformance.bench import Bench
 from spoutgen.conformance.delivery import Announcement, BrokenChainError, chain, difference, end_states
 from spoutgen.conformance.outcome import FailedError, SkippedError
-from spoutgen.conformance.probe import Probe, RaisedError, brief
+from spoutgen.conformance.probe import Probe, brief
 from spoutgen.conformance.stage import Stage, committed_files, marker_history, stage
 from spoutgen.local.paths import canonical
 from spoutgen.local.store import Store
@@ -40,6 +40,7 @@ WORKER_STEPS = (
 )
 _COMMITS_AT_THE_END = 4
 _PATIENCE = 5.0
+_UNKNOWN_STEP = 78  # what inside/doomed.py ends with
 _REMEDY = "look at what the source keeps outside of its position: locks, files, memory; nothing of it outlives a kill"
 
 
@@ -99,6 +100,8 @@ def _live(bench: Bench, spout: Stage, deaths: Sequence[str]) -> Story:
                 story.slowest = max(story.slowest, progressed_at - killed_at)
             killed_at = 0.0
             at_the_end += not spout.deaths_to_come()
+        elif (event or {}).get("status") == _UNKNOWN_STEP:
+            raise SkippedError("the project's runtime is another one than this kit knows: `spoutgen update`")
         elif event is None:
             _check_dry(bench, spout, story, deaths, patience)
             story.ran_dry = True
@@ -171,7 +174,7 @@ def _files_of(bench: Bench, probe: Probe, batches: Sequence[Announcement]) -> li
     probe.open(None)
     try:
         made = [probe.files(batch.writing) for batch in batches]
-    except RaisedError as error:
+    except FailedError as error:
         if bench.needs_ack:
             raise SkippedError(
                 "it went on after every kill, its marker in one chain; but what is acknowledged cannot be read again,"

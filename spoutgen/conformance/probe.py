@@ -55,7 +55,7 @@ class RaisedError(FailedError):
     def __init__(self, call: str, error: dict[str, Any]) -> None:
         self.type: str = error["type"]
         where = f" ({error['where']})" if error["where"] else ""
-        again = "mend the source; in a running spout the runtime would close and open it again, and again"
+        again = "mend the source, or what it reads; a running spout would close and open it again, over and over"
         found = f"{error['type']}: {error['detail']}{where}"
         super().__init__(f"{call} without an error", found, error["remedy"] or again)
 
@@ -86,7 +86,7 @@ class Probe:
     def __init__(self, subject: Subject, errors: IO[bytes]) -> None:
         self._errors = errors
         self._process = subprocess.Popen(
-            [sys.executable, "-B", str(INSIDE / "probe.py"), str(subject.folder)],
+            [sys.executable, str(INSIDE / "probe.py"), str(subject.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -251,7 +251,7 @@ def probe_of(subject: Subject) -> Iterator[Probe]:
 
 def brief(value: Any, width: int = 60) -> str:
     """A value in a message: short, and in one line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else "None" if value is None else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 3]}..."
 

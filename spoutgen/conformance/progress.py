@@ -107,7 +107,7 @@ def reopens(bench: Bench) -> str:
             probe.read(2, until=found[last].position)
             probe.close()
             probe.open(bench.position_before(start))
-            _compare(bench, start, last, probe.replay(found[last].position))
+            _compare(bench, start, last, probe.replay(found[last].position), " after it was closed and opened again")
             probe.close()
             probe.close()
     return f"{2 * (1 + len(bench.places(3)))} times"
@@ -149,36 +149,37 @@ def acks(bench: Bench) -> str:
             # As the spout does it: a batch is acknowledged when the next one has been read.
             if index:
                 probe.ack(found[index - 1].position)
-        _compare(bench, 0, len(found) - 1, again)
+        _compare(bench, 0, len(found) - 1, again, " with acks in between")
         probe.close()
         probe.open(found[-2].position)
         probe.ack(found[-2].position)
-        _compare(bench, len(found) - 1, len(found) - 1, probe.replay(found[-1].position))
+        _compare(
+            bench, len(found) - 1, len(found) - 1, probe.replay(found[-1].position), " after what was acknowledged"
+        )
         probe.close()
     return f"{len(found)} acks"
 
 
-def _compare(bench: Bench, start: int, end: int, again: Sequence[Seen]) -> None:
-    """Raise unless ``again`` are the records from index ``start`` to ``end``."""
+def _compare(bench: Bench, start: int, end: int, again: Sequence[Seen], when: str = "") -> None:
+    """Raise unless ``again`` are the records from index ``start`` to ``end``; ``when`` says after what."""
     for index, record in enumerate(again, start=start):
         known = bench.records[index] if index <= end else None
         if known is None or (record.position != known.position and not _is_like(record, known)):
+            beyond = f"a replay{when} to end with record {end + 1}, position {brief(bench.records[end].position)}"
             raise FailedError(
-                f"record {index + 1} in a replay from record {start + 1} to {end + 1}"
-                if known
-                else f"a replay to end with record {end + 1}, position {brief(bench.records[end].position)}",
+                f"record {index + 1} in a replay{when} from record {start + 1} to {end + 1}" if known else beyond,
                 _place(bench, record),
                 "a replay (`limit.until`) gives the very records of before, in order, and stops at that position",
             )
         if not _is_like(record, known):
             raise FailedError(
-                f"record {index + 1} as before: {known}",
+                f"record {index + 1} in a replay{when} as it was: {known}",
                 str(record),
                 "bytes, name and position follow from the place in the stream alone: not from clock, chance or counts",
             )
     if len(again) <= end - start:
         raise FailedError(
-            f"records {start + 1} to {end + 1} in a replay",
+            f"records {start + 1} to {end + 1} in a replay{when}",
             f"only {len(again)} of {end - start + 1}, then nothing",
             "a replay must find what was read before; FatalError if the outside does not have it any more",
         )

@@ -82,9 +82,10 @@ class Stage:
         command = user_command(subject.spec, subject.folder)
         if any(self._user_deaths.iterdir()):
             doomed = str(INSIDE / "doomed.py")
-            command = [sys.executable, "-B", doomed, str(subject.folder), str(self._user_deaths)]
+            command = [sys.executable, doomed, str(subject.folder), str(self._user_deaths)]
         order = {
             "document": subject.spec.document,
+            "is_overwrite": subject.spec.is_overwrite,
             "folder": str(subject.folder),
             "home": str(self.home.folder),
             "arguments": command,

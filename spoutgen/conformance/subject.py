@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -63,8 +63,11 @@ def subject(
     with TemporaryDirectory(prefix="spoutgen-test-") as name:
         scratch = Path(name)
         with Store.create(scratch / "store.db") as store:
-            pipeline = submit(store, spec, folder)
+            pipeline = replace(submit(store, spec, folder), spec=spec)
         found = user_environment(pipeline, generation_of(NEWEST), scratch / "pfs", secrets, environment)
+        # Many short processes: the byte code is kept, but not in the project.
+        del found["PYTHONDONTWRITEBYTECODE"]
+        found["PYTHONPYCACHEPREFIX"] = str(scratch / "byte-code")
         config = quick_config(found.get(CONFIG))
         if config:
             found[CONFIG] = json.dumps(config)

@@ -42,7 +42,7 @@ CHECKS: tuple[Check, ...] = (
     Check("limit-records", "no read returns more records than asked", reading.limits_records, _RECORDS),
     Check("limit-bytes", "no read goes on beyond the bytes asked", reading.limits_bytes, _RECORDS),
     Check("idle", "a read returns in time when nothing comes", reading.idle, _RECORDS),
-    Check("acks", "acks change nothing of what is to come", progress.acks, ("replay",)),
+    Check("acks", "acks change nothing of what is to come", progress.acks, ("replay", "reopens")),
     Check("memory", "memory does not grow with the records", memory.memory, ("replay", "idle")),
     Check(
         "kill-user-code",
@@ -59,16 +59,19 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def run_checks(subject: Subject, only: Collection[str] = ()) -> Iterator[Result]:
+def run_checks(
+    subject: Subject, only: Collection[str] = (), on_start: Callable[[Check], None] = lambda _: None
+) -> Iterator[Result]:
     """Run the checks of these names (none: all), and what they need; yields each result as it comes.
 
-    What is run only because others need it is not told unless it is not ok.
+    What is run only because others need it is not told unless it is not ok. ``on_start`` is called before each check.
     """
     bench = Bench(subject)
     wanted = _with_needs(only)
     outcomes: dict[str, Result] = {}
     for check in CHECKS:
         if check.name in wanted:
+            on_start(check)
             result = _run(check, bench, outcomes)
             outcomes[check.name] = result
             if not only or check.name in only or result.outcome != "ok":

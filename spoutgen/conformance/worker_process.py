@@ -2,7 +2,7 @@
 
 The first line on standard input is the order, one JSON object::
 
-    {"document": pipeline.json, "folder": the project, "home": the local cluster,
+    {"document": pipeline.json, "is_overwrite": of this test, "folder": the project, "home": the local cluster,
      "arguments": the command, "environment": its variables, "secrets": those that are secret,
      "deaths": a folder of files "NUMBER STEP TAR", as of inside/doomed.py, but of the worker's own steps}
 
@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def main() -> int:
     home, spec = Home(Path(order["home"])), parse(order["document"])
     with Store.create(home.store) as store:
         pipeline = pipelines.submit(store, spec, Path(order["folder"]))
+    pipeline = replace(pipeline, spec=replace(spec, is_overwrite=order["is_overwrite"]))
     command = Command(
         arguments=order["arguments"],
         stdin=spec.stdin,

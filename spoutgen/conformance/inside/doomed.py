@@ -1,9 +1,9 @@
 """Starts a project's spout as main.py does, and kills it (SIGKILL) at one step of the pipe protocol.
 
-Runs inside the project's own process, like probe.py: ``python -B doomed.py PROJECT_FOLDER PLAN_FOLDER``. The plan is a
-folder of empty files, ``NUMBER STEP COUNT`` (``03 inside write_data 2``): the first one is due, at the COUNT-th time
+Runs inside the project's own process, like probe.py: ``python doomed.py PROJECT_FOLDER PLAN_FOLDER``. The plan is a
+folder of empty files, ``NUMBER STEP COUNT`` (``003 inside write_data 2``): the first one is due, at the COUNT-th time
 that this process is at STEP. It is taken away before the kill, so the next process meets the next one; with none left
-the spout just runs.
+the spout just runs. The exit status 78 says that this runtime has no such step.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# As main.py does with its own folder.
 sys.path.insert(0, sys.argv[1])
 
+from spout import fifo, pipe, reconnect
 from spout.__main__ import main
-from spout.fifo import Fifo
-from spout.pipe import PipeSink
-from spout.reconnect import Reconnecting
+
+UNKNOWN_STEP = 78
 
 
 def arm(plan: Path) -> None:
-    """Make the step that is due a deadly one."""
+    """Make the step that is due a deadly one; AttributeError if there is no such step."""
     due = min(plan.iterdir(), default=None)
     if due is None:
         return
@@ -42,26 +43,26 @@ def arm(plan: Path) -> None:
 
     match step:
         case ["reading"]:
-            _after(Reconnecting, "read", lambda records: bool(records) and reached(), die)
-        case ["inside", name]:
-            _inside(name, reached, die)
+            _after(reconnect.Reconnecting, "read", lambda records: bool(records) and reached(), die)
         case ["before", name]:
-            _before(name, reached, die)
+            _before(pipe.PipeSink, name, reached, die)
+        case ["inside", name]:
+            _inside(pipe.PipeSink, name, reached, die)
         case ["after", name]:
-            _after(PipeSink, name, lambda _: reached(), die)
+            _after(pipe.PipeSink, name, lambda _: reached(), die)
         case _:
-            raise ValueError(f"no such step: {due.name}")
+            raise AttributeError(due.name)
 
 
-def _before(name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
-    original = getattr(PipeSink, name)
+def _before(owner: type, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
+    original = getattr(owner, name)
 
     def step(*arguments: Any) -> Any:
         if reached():
             die()
         return original(*arguments)
 
-    setattr(PipeSink, name, step)
+    setattr(owner, name, step)
 
 
 def _after(owner: type, name: str, reached: Callable[[Any], bool], die: Callable[[], None]) -> None:
@@ -76,9 +77,9 @@ def _after(owner: type, name: str, reached: Callable[[Any], bool], die: Callable
     setattr(owner, name, step)
 
 
-def _inside(name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
-    """Write a quarter of the tar (so the cut is inside its first file) and die."""
-    original, write = getattr(PipeSink, name), Fifo.write
+def _inside(owner: type, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
+    """Write a quarter of the tar (so that it is cut inside its first file) and die."""
+    original, write = getattr(owner, name), fifo.Fifo.write
     is_inside = False
 
     def step(*arguments: Any) -> Any:
@@ -86,17 +87,21 @@ def _inside(name: str, reached: Callable[[], bool], die: Callable[[], None]) -> 
         is_inside = reached()
         return original(*arguments)
 
-    def half(fifo: Fifo, pieces: Any) -> None:
+    def quarter(out: Any, pieces: Any) -> None:
         if is_inside:
             whole = b"".join(pieces)
-            write(fifo, [whole[: max(513, len(whole) // 4)]])
+            write(out, [whole[: max(513, len(whole) // 4)]])
             die()
-        write(fifo, pieces)
+        write(out, pieces)
 
-    setattr(PipeSink, name, step)
-    Fifo.write = half
+    setattr(owner, name, step)
+    fifo.Fifo.write = quarter
 
 
 if __name__ == "__main__":
-    arm(Path(sys.argv[2]))
+    try:
+        arm(Path(sys.argv[2]))
+    except AttributeError as error:
+        print(f"this runtime has no step {error.name or error}")
+        sys.exit(UNKNOWN_STEP)
     sys.exit(main())

@@ -1,7 +1,7 @@
 """Does to a project's source what it is told to: one JSON line asks, one answers.
 
 This file runs inside the project's own process, with the project's own runtime; spoutgen never imports it, it starts
-it (spoutgen/conformance/probe.py): ``python -B probe.py PROJECT_FOLDER``, with the environment that a spout has.
+it (spoutgen/conformance/probe.py): ``python probe.py PROJECT_FOLDER``, with the environment that a spout has.
 
 An answer is ``{"answer": ...}`` or ``{"error": {"type", "detail", "where", "remedy"}}``. A record is told as
 ``{"name", "size", "digest", "head", "position", "path"}``; ``fault``, ``position_fault`` and ``path_fault`` say what
@@ -16,10 +16,8 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +124,8 @@ class Probe:
         return answer
 
     def _read_marker(self, data: bytes) -> list[Any]:
+        import tempfile
+
         shape = kind_of(self._config).shape(self._config, self._source.identity)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, self._config.marker)
@@ -176,6 +176,8 @@ def _measured(work: Any, seconds: float) -> dict[str, Any]:
 
     ``where`` is the line that allocated most of what was added between the first sample and the last.
     """
+    import tracemalloc
+
     tracemalloc.start()
     samples, records, began = [], 0, time.monotonic()
     first = None

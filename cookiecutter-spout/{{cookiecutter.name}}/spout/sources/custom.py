@@ -127,12 +127,14 @@ def _fault(source: object, name: str, arguments: tuple[str, ...]) -> str | None:
 
 def _told(error: Exception, file: Path) -> str:
     """An error in words, with the line of ``file`` that it came from."""
-    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(file) else None
+    text, line = str(error), None
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        text, line = error.msg, error.lineno
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == str(file):
             line = frame.lineno
     where = f" (line {line})" if line else ""
-    return f"{type(error).__name__}: {brief(error, 200)}{where}"
+    return f"{type(error).__name__}: {brief(text, 200)}{where}"
 
 
 def _described(value: object) -> str:
