@@ -1,5 +1,8 @@
 """The table of checks, and which of them run."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from spoutgen.conformance import suite
@@ -14,6 +17,12 @@ def test_every_need_stands_before_what_needs_it():
         assert set(check.needs) <= known, check.name
         known.add(check.name)
     assert len(known) == len(CHECKS)
+
+
+def test_every_check_has_its_row_in_the_reference_and_no_other():
+    text = (Path(__file__).parents[3] / "docs/reference/conformance.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \|", text.partition("## The checks")[2], re.MULTILINE)
+    assert rows == [check.name for check in CHECKS]
 
 
 def failing(_):
