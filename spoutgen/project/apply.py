@@ -4,7 +4,8 @@ Everything stands in ``.spoutgen/update/`` before the first file of the project 
 will be, ``before/`` as it was, ``orders.json`` what to do and how far it is::
 
     {"state": "apply" | "conflicts" | "abort",
-     "changes": [{"path": "...", "is_before": true, "is_after": true}, ...], "folders": [...], "conflicts": [...]}
+     "changes": [{"path": "...", "before": digest or null, "after": digest or null}, ...],
+     "folders": [...], "conflicts": [...]}
 
 The folder gets its name in one step; from then on the update counts, and is finished or undone by the next command, for
 every step of both may be done twice. Without conflicts the folder goes at the end; with conflicts it stays, so that the
@@ -38,11 +39,11 @@ _DONE = f"{FOLDER}/update.done"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path of an update, and whether there is a file before it and after it."""
+    """One path of an update, and the digest of its file before it and after it (None: there is none)."""
 
     path: str
-    is_before: bool
-    is_after: bool
+    before: str | None
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,10 @@ def stage(folder: Path, after: Mapping[str, Entry | None], conflicts: tuple[str,
     before = {path: entry for path, entry in read_paths(folder, after).items() if entry.kind in ("file", "link")}
     write_all({path: entry for path, entry in after.items() if entry is not None}, staging / "after")
     for path in before:
-        _copy(folder / path, staging / "before" / path)
+        _share(folder / path, staging / "before" / path)
         _take_mode(folder / path, staging / "after" / path)
-    changes = tuple(Change(path, path in before, entry is not None) for path, entry in after.items())
+    digests = {path: digest(entry) for path, entry in before.items()}
+    changes = tuple(Change(path, digests.get(path), digest(entry) if entry else None) for path, entry in after.items())
     orders = Orders("apply", changes, _new_folders(folder, after), conflicts)
     _write_orders(staging, orders)
     staging.rename(folder / STAGED)
@@ -115,8 +117,8 @@ def stage(folder: Path, after: Mapping[str, Entry | None], conflicts: tuple[str,
 
 def apply(folder: Path, orders: Orders) -> None:
     """Carry out the staged update."""
-    to_write = [change.path for change in orders.changes if change.is_after]
-    to_delete = [change.path for change in orders.changes if not change.is_after]
+    to_write = [change.path for change in orders.changes if change.after]
+    to_delete = [change.path for change in orders.changes if not change.after]
     _delete(folder, to_delete)
     for path in to_delete:
         _remove_if_empty(folder, PurePosixPath(path).parent)
@@ -132,11 +134,11 @@ def abort(folder: Path, orders: Orders) -> list[str]:
     if orders.state != "abort":
         _keep_edits(folder, orders)
         _write_orders(folder / STAGED, replace(orders, state="abort"))
-    _delete(folder, [change.path for change in orders.changes if not change.is_before])
+    _delete(folder, [change.path for change in orders.changes if not change.before])
     for made in reversed(orders.folders):
         with contextlib.suppress(OSError):  # not empty: somebody else has put a file there
             (folder / made).rmdir()
-    _write(folder, folder / STAGED / "before", [change.path for change in orders.changes if change.is_before])
+    _write(folder, folder / STAGED / "before", [change.path for change in orders.changes if change.before])
     forget(folder)
     kept = folder / ABORTED
     return sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file())
@@ -171,14 +173,20 @@ def _new_folders(folder: Path, after: Mapping[str, Entry | None]) -> tuple[str, 
 
 
 def _keep_edits(folder: Path, orders: Orders) -> None:
-    """Save what was edited after the update wrote it: undoing must not cost work either."""
+    """Save what was edited after the update was staged: undoing must not cost work either."""
     shutil.rmtree(folder / ABORTED, ignore_errors=True)
-    sides = (folder / STAGED / "after", folder / STAGED / "before")
-    for change in orders.changes:
-        yours = read_entry(folder, change.path)
-        known = {digest(entry) for entry in (read_entry(side, change.path) for side in sides) if entry}
-        if yours and yours.kind == "file" and digest(yours) not in known:
-            _copy(folder / change.path, folder / ABORTED / change.path)
+    for path in edited_since(folder, orders):
+        _copy(folder / path, folder / ABORTED / path)
+
+
+def edited_since(folder: Path, orders: Orders) -> list[str]:
+    """The files that are neither as they were before the update nor as it writes them."""
+    found = ((change, read_entry(folder, change.path)) for change in orders.changes)
+    return [
+        change.path
+        for change, yours in found
+        if yours and yours.kind == "file" and digest(yours) not in (change.before, change.after)
+    ]
 
 
 def _delete(folder: Path, paths: list[str]) -> None:
@@ -219,7 +227,7 @@ def _put(source: Path, target: Path) -> None:
     beside = _beside(target)
     beside.unlink(missing_ok=True)
     if not _is_same(source, target):
-        _copy(source, beside)
+        _share(source, beside)
         beside.replace(target)
 
 
@@ -241,6 +249,20 @@ def _take_mode(yours: Path, after: Path) -> None:
     if after.is_file() and not after.is_symlink() and not yours.is_symlink():
         mode = stat.S_IMODE(yours.stat().st_mode) & ~0o111
         after.chmod(mode | (mode >> 2 & 0o111 if after.stat().st_mode & stat.S_IXUSR else 0))
+
+
+def _share(source: Path, target: Path) -> None:
+    """Give a file a second name, which costs no writing; or copy it, where the file system has no such thing.
+
+    A file of the project is only ever replaced, so what it was keeps its bytes, owner and times under the other name.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spoutgen.errors import Diagnostic, MachineError, Place, ProjectError
 from spoutgen.project import apply
-from spoutgen.project.conflicts import refuse_marks
+from spoutgen.project.conflicts import located, refuse_marks
 from spoutgen.project.lock import read_lock
 from spoutgen.project.plan import Bump, Plan, plan, quick_plan
 from spoutgen.project.template import Template
@@ -87,10 +87,19 @@ def _settle(folder: Path) -> None:
         apply.abort(folder, orders)
         return
     if orders.state == "apply":
+        _refuse_edited(folder, apply.edited_since(folder, orders))
         apply.apply(folder, orders)
     refuse_marks(folder, orders.conflicts)
     if orders.conflicts:
         apply.forget(folder)
+
+
+def _refuse_edited(folder: Path, paths: list[str]) -> None:
+    """An update that was interrupted would write over what has been edited since."""
+    if paths:
+        problem = "edited after an update was interrupted; to finish that update would undo the edit"
+        hint = f"undo the update, which keeps your edit: `spoutgen update --abort{located(folder)}`; then update again"
+        raise ProjectError(*(Diagnostic("SG409", problem, Place(str(folder / path)), hint) for path in paths))
 
 
 @contextmanager

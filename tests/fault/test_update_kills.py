@@ -36,7 +36,7 @@ from spoutgen.project.update import abort, update
 verb, folder, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 def count(event, args):
     global left
-    changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "shutil.copyfile")
+    changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link", "shutil.copyfile")
     if (changes or event == "open" and args[1] and args[1] != "rb") and str(folder) in str(args[:2]):
         left -= 1
         if event == "os.rename" and str(args[1]).endswith(".spoutgen/update"):

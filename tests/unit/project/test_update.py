@@ -444,6 +444,37 @@ def test_staged_files_that_are_gone_delete_nothing(project):
     assert (project / "pipeline.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("is_written", [True, False])
+def test_an_edit_made_after_an_interruption_is_not_written_over(project, in_place, is_written):
+    file, new = project / "main.py", read_tree(project)["Dockerfile"]
+    original = file.read_bytes()
+    orders = apply.stage(project, {"main.py": new, LOCK: read_tree(project)[LOCK]}, ())
+    if is_written:
+        apply._write(project, project / apply.STAGED / "after", ["main.py", LOCK])
+    if not in_place:
+        file.unlink()
+    file.write_bytes(b"an hour of work\n")
+    with pytest.raises(ProjectError) as error:
+        update(project)
+    assert codes(error) == ["SG409"]
+    assert apply.edited_since(project, orders) == ["main.py"]
+    assert abort(project) == ["main.py"]
+    assert (project / apply.ABORTED / "main.py").read_bytes() == b"an hour of work\n"
+    # An edit in place of a file that the update had not reached yet is all there is of that file.
+    assert file.read_bytes() == (b"an hour of work\n" if in_place and not is_written else original)
+
+
+def test_where_files_cannot_be_linked_they_are_copied(project, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    replace(project / "spout.yaml", '"."', '"*"')
+    assert news(update(project)) == {"pipeline.json": "change"}
+    assert "*" in (project / "pipeline.json").read_text()
+
+
 def test_orders_that_cannot_be_read_are_said_to_be(project):
     apply.stage(project, {"pipeline.json": None}, ())
     (project / apply.STAGED / "orders.json").write_text("{")
