@@ -29,12 +29,12 @@ class Generation:
     starts_commit: Literal["at open", "at header", "after tar"]
     # After a tar's end the worker waits until the FIFO has a writer before it finishes the commit.
     waits_for_writer: bool
-    # Marker entries: each a commit of its own at once; or all of them in the tar's one PutFile stream.
-    marker_puts: Literal["at once", "one stream"]
+    # PutFile is called for each file: a marker entry is a commit of its own at once, and of a whole tar only the file that
+    # pachd refuses is tried again for ever. Or for a tar: marker and data in one call are refused, and whatever is
+    # refused is tried again with the whole tar.
+    calls_put_file: Literal["for each file", "for a tar"]
     # A marker entry is also written, empty, to the output branch.
     copies_marker: bool
-    # What pachd refuses: the rest of the tar is lost; or the one file, or the whole tar, is tried again for ever.
-    bad_entry: Literal["rest is lost", "file is retried", "tar is retried"]
     # Open commits among the repo's ten newest are deleted when the spout starts.
     deletes_open_commits: bool
     # Each start of the user code adds one more reader of the FIFO.
@@ -52,9 +52,8 @@ GENERATIONS: tuple[Generation, ...] = (
         opens="per tar",  # v1.9.12:W9:880, :886
         starts_commit="at open",  # v1.9.12:W9:894; :905 finishes it whatever happened, :891 is Go's plain tar reader
         waits_for_writer=False,  # v1.9.12:W9:913-914
-        marker_puts="at once",  # v1.9.12:W9:932
+        calls_put_file="for each file",  # v1.9.12:W9:932, :933
         copies_marker=False,  # v1.9.12:W9:937: "else if"
-        bad_entry="rest is lost",  # v1.9.12:W9:933, :951
         deletes_open_commits=False,  # v1.9.12:W9:241: nothing of the kind
         adds_readers=True,  # v1.9.12:W9:966-969: the reader is started inside the user code's loop
         namespace_variable="PPS_NAMESPACE",  # v1.9.12:RC:361, v1.10.5:RC:440
@@ -67,9 +66,8 @@ GENERATIONS: tuple[Generation, ...] = (
         opens="after errors",  # v1.11.0:C:67-70
         starts_commit="at header",  # v1.11.0:C:104-106; :117 finishes it whatever happened, :87 is Go's plain reader
         waits_for_writer=True,  # v1.11.0:C:95
-        marker_puts="at once",  # v1.11.0:C:136
+        calls_put_file="for each file",  # v1.11.0:C:136, :143
         copies_marker=False,  # v1.11.0:C:141
-        bad_entry="rest is lost",  # v1.11.0:C:143, :155
         deletes_open_commits=True,  # v1.11.0:src/server/worker/pipeline/spout/spout.go:24
         adds_readers=False,  # v1.11.0:spout.go:40-41: the reader stands beside the user code
         namespace_variable="PACH_NAMESPACE",  # v1.11.0:RC:121
@@ -82,9 +80,8 @@ GENERATIONS: tuple[Generation, ...] = (
         opens="once",  # v1.11.3:C:70
         starts_commit="after tar",  # v1.11.3:C:82-86; :205 skips zero blocks
         waits_for_writer=False,  # v1.11.3:C:158 waits only after an end of file
-        marker_puts="at once",  # v1.11.3:C:107
+        calls_put_file="for each file",  # v1.11.3:C:107, :277
         copies_marker=True,  # v1.11.3:C:117, reached by marker entries too; what they held was read by then
-        bad_entry="file is retried",  # v1.11.3:C:277
         deletes_open_commits=True,  # v1.11.3:spout.go:24
         adds_readers=False,
         namespace_variable="PACH_NAMESPACE",  # v1.11.7:RC:126
@@ -97,9 +94,8 @@ GENERATIONS: tuple[Generation, ...] = (
         opens="once",  # v1.11.8:C:70
         starts_commit="after tar",  # v1.11.8:C:82-86; :203 skips zero blocks
         waits_for_writer=False,
-        marker_puts="at once",  # v1.11.8:C:107
+        calls_put_file="for each file",  # v1.11.8:C:107, :274
         copies_marker=False,  # v1.11.8:C:108
-        bad_entry="file is retried",  # v1.11.8:C:274
         deletes_open_commits=True,  # v1.11.8:spout.go:24
         adds_readers=False,
         namespace_variable="PACH_NAMESPACE",  # v1.11.8:RC:126
@@ -112,9 +108,8 @@ GENERATIONS: tuple[Generation, ...] = (
         opens="once",  # v1.13.4:C:70
         starts_commit="after tar",  # v1.13.4:C:82-86; :215 skips zero blocks
         waits_for_writer=False,  # v1.13.4:C:168 waits only after an end of file
-        marker_puts="one stream",  # v1.13.4:C:87, :117
+        calls_put_file="for a tar",  # v1.13.4:C:87, :117; :252, :262 try the tar again
         copies_marker=False,  # v1.13.4:C:121
-        bad_entry="tar is retried",  # v1.13.4:C:252, :262
         deletes_open_commits=True,  # v1.13.4:spout.go:24
         adds_readers=False,  # v1.13.4:spout.go:40-41
         namespace_variable="PACH_NAMESPACE",  # v1.13.4:RC:155

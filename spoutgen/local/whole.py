@@ -73,7 +73,7 @@ class WholeTars:
         """Commit a tar: one output commit, empty if all entries are the marker's."""
         commit = self._output.start()
         try:
-            if self._generation.bad_entry == "file is retried":
+            if self._generation.calls_put_file == "for each file":
                 self._put_each(entries, file, commit)
             else:
                 self._output.put_all(entries, file, commit)
