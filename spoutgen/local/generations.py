@@ -29,9 +29,9 @@ class Generation:
     starts_commit: Literal["at open", "at header", "after tar"]
     # After a tar's end the worker waits until the FIFO has a writer before it finishes the commit.
     waits_for_writer: bool
-    # PutFile is called for each file: a marker entry is a commit of its own at once, and of a whole tar only the file that
-    # pachd refuses is tried again for ever. Or for a tar: marker and data in one call are refused, and whatever is
-    # refused is tried again with the whole tar.
+    # PutFile is called for each file: a marker entry is a commit of its own at once, and of a whole tar the one file
+    # that pachd refuses is tried again for ever. Or for a tar: marker and data in one call are refused, and whatever
+    # is refused is tried again with the whole tar.
     calls_put_file: Literal["for each file", "for a tar"]
     # A marker entry is also written, empty, to the output branch.
     copies_marker: bool
