@@ -22,6 +22,7 @@ from spoutgen.project.image import bumped, contents_of
 from spoutgen.project.lock import BASE, LOCK, PIPELINE, SPEC, Lock, as_entry, read_base, read_lock, spec_digest
 from spoutgen.project.merge import Decision, merge
 from spoutgen.project.render import render
+from spoutgen.project.reuse import rendered_from_base
 from spoutgen.project.safety import Consequence, Fate, consequences, fate
 from spoutgen.project.template import Template, locked_template, template_digest
 from spoutgen.project.textmerge import merge_text
@@ -130,8 +131,9 @@ def _fate_of_nothing(folder: Path) -> Fate:
 
 
 def _plan(folder: Path, lock: Lock, loaded: LoadedSpec, template: Template, edits: Mapping[str, Entry]) -> Plan:
-    rendered = render(loaded, template)
-    base, new = read_base(folder), rendered.managed()
+    base = read_base(folder)
+    rendered = rendered_from_base(loaded, lock, base, template) or render(loaded, template)
+    new = rendered.managed()
     yours = read_paths(folder, {*base, *new})
     decisions = [_checked(folder, decision) for decision in merge(base, yours, new, merge_text)]
     decisions += _first_seeds(folder, lock, rendered.seeds())

@@ -61,13 +61,20 @@ def locked_template(lock: Lock, project: Path) -> Template:
 
 
 def template_digest(template: Template) -> str:
-    """What the template is: equal digests generate equal files. Read once a run."""
-    return _digest(template.folder)
+    """What the template is: equal digests generate equal files."""
+    return _read(template.folder)[1]
+
+
+def template_tree(template: Template) -> Tree:
+    """The template's files; read once a run."""
+    return _read(template.folder)[0]
 
 
 @cache
-def _digest(folder: Path) -> str:
-    return tree_digest(read_tree(folder))
+def _read(folder: Path) -> tuple[Tree, str]:
+    """A template's files and their digest."""
+    tree = read_tree(folder)
+    return tree, tree_digest(tree)
 
 
 def check_template(template: Template, tree: Tree) -> None:

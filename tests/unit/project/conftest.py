@@ -23,7 +23,7 @@ NOBODY = 65534
 @pytest.fixture
 def template(tmp_path, monkeypatch) -> Path:
     """A fork of spoutgen's template that the test may change; a command reads a template once."""
-    monkeypatch.setattr(spoutgen.project.template, "_digest", spoutgen.project.template._digest.__wrapped__)
+    monkeypatch.setattr(spoutgen.project.template, "_read", spoutgen.project.template._read.__wrapped__)
     return Path(shutil.copytree(template_dir(), tmp_path / "template", ignore=shutil.ignore_patterns("__pycache__")))
 
 

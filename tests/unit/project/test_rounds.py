@@ -137,8 +137,8 @@ class Story:
 )
 @given(st.lists(ROUND, min_size=ROUNDS, max_size=ROUNDS))
 def test_no_line_of_the_users_is_lost_in_any_round(rounds):
-    cached = spoutgen.project.template._digest
-    spoutgen.project.template._digest = cached.__wrapped__  # a command reads its template once; here is one process
+    cached = spoutgen.project.template._read
+    spoutgen.project.template._read = cached.__wrapped__  # a command reads its template once; here is one process
     try:
         with tempfile.TemporaryDirectory() as home:
             story = Story(Path(home))
@@ -147,4 +147,4 @@ def test_no_line_of_the_users_is_lost_in_any_round(rounds):
                     story.act(*action)
                 story.update(undo)
     finally:
-        spoutgen.project.template._digest = cached
+        spoutgen.project.template._read = cached
