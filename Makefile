@@ -42,6 +42,7 @@ soak: $(VENV)/.developing
 	SPOUTGEN_SOAK=1 $(BIN)/python -m pytest tests/fault tests/unit/project
 
 bench: $(VENV)/.developing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks
 
 # Pin anew what constraints.txt pins, for every supported Python.
