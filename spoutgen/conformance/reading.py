@@ -14,7 +14,6 @@ from spoutgen.conformance.probe import Seen
 _READS = 6
 _IDLE_AFTER = 20_000
 _BUSY = 1.0
-_LATE = 2.0
 _WAITS = (0.0, 0.05, 0.2, 0.2)
 
 
@@ -64,7 +63,7 @@ def _reads(bench: Bench, limits: Sequence[tuple[int, int]]) -> Iterator[tuple[in
 
 
 def idle(bench: Bench) -> str:
-    """When nothing comes, a read returns [] after about its timeout: not much later, and not at once, over and over."""
+    """When nothing comes, a read returns [] after about its timeout: not never, and not at once, over and over."""
     found = bench.at_least(1)
     with bench.probe() as probe:
         probe.open(found[-1].position)
@@ -77,12 +76,6 @@ def idle(bench: Bench) -> str:
         waited = 0.0
         for timeout in _WAITS:
             more, seconds = probe.timed_read(1000, timeout=timeout)
-            if seconds > timeout + _LATE:
-                raise FailedError(
-                    f"read(timeout={timeout:g}) to return within about that time",
-                    f"it took {seconds:.1f} s",
-                    "hand `timeout` on to whatever is waited for",
-                )
             waited += seconds if not more else timeout
         if waited < sum(_WAITS) / 4:
             raise FailedError(

@@ -32,6 +32,8 @@ from spoutgen.local.store import Store
 from spoutgen.local.usercode import Command
 from spoutgen.local.worker import Job, Worker
 
+_WRITING = threading.Lock()
+
 # Upstream's worker waits longer, but not in another way.
 _QUICK = Backoffs(Backoff(0.01, 0.1), Backoff(0.05, 0.2), Backoff(0.01, 0.1))
 
@@ -98,8 +100,8 @@ def _tell(event: Event) -> None:
             told = {"event": "log", "message": text}
         case _:
             return
-    # One write a line: events come from several threads.
-    os.write(1, json.dumps(told).encode() + b"\n")
+    with _WRITING:  # events come from several threads
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def _fewer_kills(monkeypatch):
     """The end-to-end tests kill at every step."""
     monkeypatch.setattr(kills, "USER_STEPS", ("after announce", "after write_journal", "inside write_data"))
     monkeypatch.setattr(kills, "WORKER_STEPS", (("after marker put", "after put"),))
-    monkeypatch.setattr(kills, "_PATIENCE", 1.5)
+    monkeypatch.setattr(kills, "_PATIENCE", 4.0)
     monkeypatch.setattr(memory, "_SPANS_SECONDS", 0.4)
 
 
