@@ -1,4 +1,4 @@
-"""`spoutgen test` as a user types it: the example, a new project, broken sources and a broken runtime."""
+"""`spoutgen test` as a user types it: the example, new projects, what is broken, what is secret."""
 
 import json
 import os
@@ -103,42 +103,6 @@ def test_a_broken_source_is_told_and_ends_with_1(shell):
     assert done.stdout.splitlines()[0].startswith("FAILED  positions  positions survive JSON and never go back")
     assert "found:    tuple (8, 0), which comes back from JSON as list [8, 0]" in done.stdout
     assert "to do:" in done.stdout
-
-
-BROKEN_RUNTIMES = {
-    # What was announced is taken for committed, as one would write it at first.
-    "loop.py": (
-        "kill-user-code",
-        """
-_run = run
-def run(source, sink, announcement, *more):
-    return _run(source, sink, announcement and Announcement(announcement.writing, None), *more)
-""",
-        "to do:",  # a chain with a gap, or files that are missing, as chance will have it
-    ),
-    # The first batch of a process is announced, but its data is never written.
-    "pipe.py": (
-        "kill-worker",
-        """
-_write_data = PipeSink.write_data
-def _write_all_but_the_first(self, what):
-    PipeSink.write_data = _write_data
-PipeSink.write_data = _write_all_but_the_first
-""",
-        "missing, the first is /orders/",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN_RUNTIMES)
-def test_the_check_of_kills_can_fail(shell, name):
-    check, change, found = BROKEN_RUNTIMES[name]
-    queue = shell.example(lines=2000)
-    with (shell.folder / "project/spout" / name).open("a") as file:
-        file.write(change)
-    done = shell.run("test", "project", *queue, "--only", check, status=1)
-    assert done.stdout.startswith(f"FAILED  {check}")
-    assert found in done.stdout
 
 
 def test_what_it_says_holds_no_secret(shell):

@@ -173,3 +173,47 @@ def test_a_lock_that_outlives_a_kill_is_caught(tmp_path):
     assert failed(results) == {"kill-user-code"}
     assert "after kill 1 (user code, reading)" in results["kill-user-code"].expected
     assert "FileExistsError" in results["kill-user-code"].found
+
+
+# Code at the end of a module of the project's runtime; a step of the user code to kill it at; a word of what was found.
+BROKEN_RUNTIMES = {
+    "what was announced is taken for committed": (
+        "loop.py",
+        """
+_run = run
+def run(source, sink, announcement, *more):
+    return _run(source, sink, announcement and Announcement(announcement.writing, None), *more)
+""",
+        "inside write_data",
+        "missing, the first is /orders/",
+    ),
+    "the journal is never read": (
+        "journal.py",
+        "Journal.read = lambda self: None",
+        "after write_journal",
+        "from None to",
+    ),
+    "the first data of a process is never written": (
+        "pipe.py",
+        """
+_write_data = PipeSink.write_data
+def _only_the_first(self, what):
+    PipeSink.write_data = _write_data
+PipeSink.write_data = _only_the_first
+""",
+        "after announce",
+        "missing, the first is /orders/",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_RUNTIMES)
+def test_the_check_of_kills_can_fail(name, tmp_path, monkeypatch):
+    file, change, step, found = BROKEN_RUNTIMES[name]
+    monkeypatch.setattr(kills, "USER_STEPS", (step,))
+    with project(tmp_path) as made:
+        with (tmp_path / "spout" / file).open("a") as module:
+            module.write(change)
+        results = outcomes(made, "kill-user-code")
+    assert failed(results) == {"kill-user-code"}
+    assert found in results["kill-user-code"].found
