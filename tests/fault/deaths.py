@@ -63,6 +63,11 @@ def one_of(points: Sequence[str], order: str, life: int) -> str:
     return turns[life % len(turns)]
 
 
+def chosen(wanted: Sequence[str] | None, possible: Sequence[str]) -> list[str]:
+    """Those of the points ``possible`` for somebody that a story is about; None: all."""
+    return [point for point in possible if wanted is None or point in wanted]
+
+
 def note(folder: Path, name: str, line: str) -> None:
     """Add a line to one of the story's files, whole even if this is the last thing that the process does."""
     fd = os.open(folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -26,26 +26,31 @@ def live(folder: Path) -> int:
     lives = len(deaths.noted(folder, "lives"))
     deaths.note(folder, "lives", "user code")
     chance = random.Random(f"{facts['seed']}/{lives}")
+    mutations.MUTATIONS[facts["mutation"]]()
     armed = "user code" in facts["victims"] and len(deaths.noted(folder, "kills")) < facts["kills"]
-    if armed:
+    if armed and _points(facts):
         arm(_death(folder, facts, chance), chance)
     if len(deaths.noted(folder, "kills")) >= facts["kills"]:
         _set_the_end(folder, facts)
-    mutations.MUTATIONS[facts["mutation"]]()
     if facts["spout"] == "naive":
         return naive.main(read_config(os.environb), Path(os.environ["SPOUT_PFS_ROOT"]))
     return runtime.main()
 
 
 def _death(folder, facts, chance):
-    points = deaths.USER_POINTS + (deaths.QUEUE_POINTS if facts["kind"] == "queue" else ())
     turn = deaths.noted(folder, "lives").count("user code")
-    point = deaths.one_of(facts["points"] or points, f"{facts['version']}/{facts['seed']}", turn)
+    point = deaths.one_of(_points(facts), f"{facts['version']}/{facts['seed']}", turn)
     if facts["spout"] == "naive":
         point = "at any time"
     death = deaths.Death(folder, "user code", point, 1 if point.endswith("start") else chance.randint(1, 4))
     death.in_time(chance.uniform(0.01, 0.3) if point == "at any time" else deaths.LONGEST_LIFE)
     return death
+
+
+def _points(facts):
+    return deaths.chosen(
+        facts["points"], deaths.USER_POINTS + (deaths.QUEUE_POINTS if facts["kind"] == "queue" else ())
+    )
 
 
 def _set_the_end(folder, facts):

@@ -43,7 +43,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What is told. ``points`` (None: all) are where the ``victims`` die, ``kills`` how often in all."""
+    """What is told. ``points`` (None: all) are where the ``victims`` die, ``kills`` how often in all.
+
+    ``pause``: a slow worker stands still for up to so many seconds before it finishes a commit or opens the FIFO.
+    """
 
     seed: int
     version: str
@@ -55,6 +58,7 @@ class Story:
     points: tuple[str, ...] | None = None
     mutation: str | None = None
     spout: str = "ours"
+    pause: float = 0.0
     stalled: float = STALLED
 
 
@@ -211,7 +215,7 @@ def _outcome(story, folder, operator, stuck, seconds):
         last=found.last,
         lost=found.lost,
         repeated=found.repeated,
-        wrong=[*found.wrong, *(f"the runtime crashed: {crash}" for crash in crashes if story.mutation is None)],
+        wrong=[*found.wrong, *(f"the runtime crashed: {crash}" for crash in crashes)],
         stuck=stuck,
         resumes=[float(line) for line in deaths.noted(folder, "resumes")],
         operator=operator,

@@ -38,7 +38,14 @@ def run(folder: Path, pfs: str = "pfs") -> None:
     lives = len(deaths.noted(folder, "lives"))
     deaths.note(folder, "lives", "worker")
     chance = random.Random(f"{facts['seed']}/{lives}")
-    checkpoint = _armed(folder, facts, chance) or (lambda point: None)
+    armed = _armed(folder, facts, chance)
+
+    def checkpoint(point):
+        if point in ("before finish commit", "before open") and facts["pause"]:
+            time.sleep(chance.uniform(0, facts["pause"]))
+        if armed:
+            armed(point)
+
     worker = _worker(folder, facts, pfs, checkpoint)
     try:
         worker.run()
@@ -54,11 +61,13 @@ def _armed(folder, facts, chance):
     is_ours = "worker" in facts["victims"] and len(deaths.noted(folder, "kills")) < facts["kills"]
     if not is_ours or ("user code" in facts["victims"] and chance.random() < 0.4):
         return None
-    points = [point for point in facts["points"] or () if point in points_of(facts["version"])]
+    points = deaths.chosen(facts["points"], points_of(facts["version"]))
+    if not points:
+        return None
     turn = deaths.noted(folder, "lives").count("worker")
-    point = deaths.one_of(points or points_of(facts["version"]), f"{facts['version']}/{facts['seed']}", turn)
-    death = deaths.Death(folder, "worker", point, chance.randint(1, 10))
-    death.in_time(chance.uniform(0.5, 1) * 2 * deaths.LONGEST_LIFE)
+    point = deaths.one_of(points, f"{facts['version']}/{facts['seed']}", turn)
+    death = deaths.Death(folder, "worker", point, 1 if point.endswith(("open", "temp file")) else chance.randint(1, 10))
+    death.in_time(chance.uniform(0.5, 1) * deaths.LONGEST_LIFE)
 
     def checkpoint(now):
         death.at(now)
