@@ -50,7 +50,7 @@ class Facts:
     name: str
     marker: MarkerFact | None
     source: str
-    identity: Mapping[str, str]
+    identity: Mapping[str, str | None]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Setting, ...]:
@@ -77,7 +77,7 @@ def facts(pipeline: Mapping[str, Any], pachyderm: int) -> Facts:
         name=str(_path(pipeline, "pipeline", "name")),
         marker=MarkerFact(str(named), is_prefix) if named else None,
         source=kind,
-        identity={name: str(source.get(name)) for name in names},
+        identity={name: None if source.get(name) is None else str(source[name]) for name in names},
     )
 
 

@@ -153,11 +153,13 @@ def _is_unsigned(facts: Facts) -> bool:
 def _other_source(old: Facts, new: Facts, where: str) -> Consequence:
     if old.source != new.source:
         what = f"source.type: {old.source} -> {new.source}"
-        back = _set_back("source.type", old.source, where)
+        back = [_set_back("source.type", old.source, where)]
     else:
         keys = [key for key in new.identity if old.identity.get(key) != new.identity[key]]
-        what = "; ".join(f"source.{key}: {old.identity.get(key)} -> {new.identity[key]}" for key in keys)
-        back = " && ".join(_set_back(f"source.{key}", old.identity.get(key, ""), where) for key in keys)
+        sides = ((key, old.identity.get(key), new.identity[key]) for key in keys)
+        what = "; ".join(f"source.{key}: {was or '(none)'} -> {is_ or '(none)'}" for key, was, is_ in sides)
+        # A key that was not there cannot be set back; it is to be taken out of the spec again.
+        back = [_set_back(f"source.{key}", was, where) for key in keys if (was := old.identity.get(key))]
     return Consequence(
         "SG413",
         f"the source is another one: {what}",
@@ -165,7 +167,7 @@ def _other_source(old: Facts, new: Facts, where: str) -> Consequence:
         f" refuses the marker of another source rather than guess, and is started again and again: nothing is written,"
         f" nothing is lost, nothing goes on. Take the edit back; or give the new source a pipeline of its own, beside"
         f" the old one; or start over on purpose, which drops what is on master and on marker.",
-        (back, f"spoutgen set name={old.name}-2{where} && spoutgen update{where}", _START_OVER),
+        (*back, f"spoutgen set name={old.name}-2{where} && spoutgen update{where}", _START_OVER),
     )
 
 

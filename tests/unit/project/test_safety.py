@@ -27,6 +27,12 @@ CASES = {
     "pipeline with a signed marker renamed": (PREFIX, replace(PREFIX, name="other"), "SG412", "signed"),
     "source type changed": (OLD, LOG, "SG413", "no meaning"),
     "source identity changed": (LOG, replace(LOG, identity={"topic": "b"}), "SG413", "source.topic: a -> b"),
+    "source identity given": (
+        replace(LOG, identity={"identity": None}),
+        replace(LOG, identity={"identity": "b"}),
+        "SG413",
+        "source.identity: (none) -> b",
+    ),
     "target changed": (OLD, replace(OLD, pachyderm=2), "SG414", "begins without a marker"),
     "everything changed": (OLD, Facts(2, "x", MarkerFact("y", True), "log", {"topic": "a"}), "SG414", "Stop the old"),
 }
