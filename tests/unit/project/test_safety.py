@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,12 @@ def test_a_marker_is_saved_to_a_file_before_it_is_put():
     assert re.fullmatch(r"pachctl get file spoutmarker@marker:/mymark > (\S+)", save)[1] == put.split()[-1]
     assert put.startswith("pachctl put file -o spoutmarker@marker:/other -f ")
     assert (update, start) == ("pachctl update pipeline -f pipeline.json", "pachctl start pipeline spoutmarker")
+
+
+def test_the_how_to_gives_the_same_commands():
+    text = (Path(__file__).parents[3] / "docs/how-to/update-a-deployed-spout.md").read_text()
+    (found,) = consequences(*CASES["marker renamed"][:2], "")
+    assert "\n".join(found.commands) in text
+    assert {code for code in CODES if code in ("SG410", "SG411", "SG412", "SG413", "SG414")} == set(
+        re.findall(r"SG41[0-4]", text)
+    )
