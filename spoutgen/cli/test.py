@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.folder.resolve()
     spec = with_settings(read_spec(folder / PIPELINE), args.folder, args.settings)
     secrets = find_secrets(spec.secrets, os.environ)
-    width = max(len(check.name) for check in CHECKS if not args.only or check.name in args.only)
+    width = max(len(check.name) for check in CHECKS)
     results: list[Result] = []
     with subject(folder, spec, secrets, os.environ, args.seconds) as tested:
         for result in run_checks(tested, args.only, _announce):

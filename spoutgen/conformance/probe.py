@@ -50,14 +50,19 @@ class Seen:
 
 
 class RaisedError(FailedError):
-    """The source raised an error where it should not."""
+    """The source raised an error where it should not; a FatalError says for itself what it is about."""
 
     def __init__(self, call: str, error: dict[str, Any]) -> None:
-        self.type: str = error["type"]
+        if error["refusal"]:
+            expected, found, remedy = error["refusal"]
+            super().__init__(expected, f"{call}: {found}", remedy)
+            return
         where = f" ({error['where']})" if error["where"] else ""
-        again = "mend the source, or what it reads; a running spout would close and open it again, over and over"
-        found = f"{error['type']}: {error['detail']}{where}"
-        super().__init__(f"{call} without an error", found, error["remedy"] or again)
+        super().__init__(
+            f"{call} without an error",
+            f"{error['type']}: {error['detail']}{where}",
+            "mend the source, or what it reads; a running spout would close and open it again, over and over",
+        )
 
 
 class HungError(FailedError):

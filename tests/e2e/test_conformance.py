@@ -100,7 +100,7 @@ def test_a_broken_source_is_told_and_ends_with_1(shell):
     source = shell.folder / "project/source.py"
     source.write_text(source.read_text().replace("position=end,", "position=(end, 0),"))
     done = shell.run("test", "project", *queue, "--only", "positions", status=1)
-    assert done.stdout.splitlines()[0].startswith("FAILED  positions  positions survive JSON and never go back")
+    assert done.stdout.splitlines()[0].startswith("FAILED  positions       positions survive JSON and never go back")
     assert "found:    tuple (8, 0), which comes back from JSON as list [8, 0]" in done.stdout
     assert "to do:" in done.stdout
 

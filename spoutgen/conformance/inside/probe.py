@@ -3,7 +3,7 @@
 This file runs inside the project's own process, with the project's own runtime; spoutgen never imports it, it starts
 it (spoutgen/conformance/probe.py): ``python probe.py PROJECT_FOLDER``, with the environment that a spout has.
 
-An answer is ``{"answer": ...}`` or ``{"error": {"type", "detail", "where", "remedy"}}``. A record is told as
+An answer is ``{"answer": ...}`` or ``{"error": {"type", "detail", "where", "refusal"}}``. A record is told as
 ``{"name", "size", "digest", "head", "position", "path"}``; ``fault``, ``position_fault`` and ``path_fault`` say what
 keeps one of these from being told.
 """
@@ -209,9 +209,9 @@ def _error(error: BaseException) -> dict[str, Any]:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     own = [frame for frame in frames if _short(frame.filename) == "source.py"] or frames
     where = f"{_short(own[-1].filename)}:{own[-1].lineno} in {own[-1].name}" if own else None
-    told = {"type": type(error).__name__, "detail": str(error)[:400], "where": where, "remedy": None}
+    told: dict[str, Any] = {"type": type(error).__name__, "detail": str(error)[:400], "where": where, "refusal": None}
     if isinstance(error, FatalError):
-        told |= {"detail": f"found {error.found}; expected {error.expected}"[:800], "remedy": error.remedy}
+        told["refusal"] = [error.expected, error.found, error.remedy]
     return told
 
 

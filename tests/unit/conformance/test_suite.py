@@ -61,7 +61,7 @@ def test_what_is_wrong_is_told_once():
     [
         (["base"], ["base"], ["base"]),
         (["above"], ["bad", "above"], ["base", "bad", "above"]),
-        (["over", "apart"], ["empty", "over", "apart"], ["base", "empty", "over", "apart"]),
+        (["over", "apart"], ["over", "apart"], ["base", "empty", "over", "apart"]),
     ],
 )
 def test_only_some_and_what_they_stand_on(only, told, run):
