@@ -43,7 +43,7 @@ def test_every_kind_has_a_schema_and_a_sample_here():
     # In a process of its own: other tests add kinds to the table of this one.
     show = "from spout.sources import KINDS; print(*KINDS)"
     runtime = template_dir() / "{{cookiecutter.name}}"
-    kinds = subprocess.run([sys.executable, "-c", show], cwd=runtime, check=True, capture_output=True, text=True)
+    kinds = subprocess.run([sys.executable, "-B", "-c", show], cwd=runtime, check=True, capture_output=True, text=True)
     assert set(SAMPLES) == set(source_types()) == set(kinds.stdout.split())
 
 
