@@ -2,6 +2,6 @@
 
 import sys
 
-from spoutgen.cli.main import main
+from spoutgen.cli.main import command
 
-sys.exit(main())
+sys.exit(command())
