@@ -1,7 +1,12 @@
 """The fault tests import the runtime as it is in the template."""
 
+import os
 import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # cookiecutter copies what it finds in a template
 sys.path.insert(0, str(Path(__file__).parents[2] / "cookiecutter-spout" / "{{cookiecutter.name}}"))
+
+# The matrix and the mutations fail at times on a busy machine, in their own harness; until that is mended they run in
+# `make soak` only (issue 3 is open).
+collect_ignore = [] if os.environ.get("SPOUTGEN_SOAK") else ["test_matrix.py", "test_mutations.py"]
