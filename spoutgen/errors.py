@@ -7,7 +7,6 @@ Printing them is :mod:`spoutgen.report`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -47,11 +46,6 @@ class SpoutgenError(Exception):
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
         super().__init__("; ".join(f"{d.code} {d.message}" for d in diagnostics))
-
-    @classmethod
-    def of(cls, diagnostics: Iterable[Diagnostic]) -> SpoutgenError:
-        """The same error from any iterable of diagnostics."""
-        return cls(*diagnostics)
 
 
 class SpecError(SpoutgenError):

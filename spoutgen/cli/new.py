@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from spoutgen.spec.edit import set_values
 
     text, label = _spec_text(args.what, args.settings)
-    if is_spec(args.what):
+    if is_spec(args.what) and args.settings:
         load_text(text, label)  # an edit of a wrong spec would only hide what is wrong with it
         text = set_values(text, args.settings)
     loaded = load_text(text, label)

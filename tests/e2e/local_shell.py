@@ -107,16 +107,3 @@ class Running:
         if self.process.poll() is None:
             self.end(signal.SIGKILL)
         self._reader.join()
-
-
-def spouts_of(home: Path) -> list[int]:
-    """The processes of user code that belong to a cluster, whoever their parent is."""
-    mark = f"SPOUT_PFS_ROOT={home}/".encode()
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found

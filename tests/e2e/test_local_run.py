@@ -10,7 +10,8 @@ import subprocess
 import time
 
 import pytest
-from local_shell import PATIENCE, Shell, spouts_of
+from local_shell import PATIENCE, Shell
+from processes import spouts_of
 
 ID = "[0-9a-f]{32}"
 

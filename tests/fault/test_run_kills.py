@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import spouts_of
 
 from spoutgen.local.store import Store
 from spoutgen.project.create import create
@@ -37,19 +38,6 @@ def start(tmp_path, env, *more):
     return subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     )
-
-
-def spouts(home):
-    """The processes of user code that belong to this cluster, whoever their parent is."""
-    mark = f"SPOUT_PFS_ROOT={home}/".encode()
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
 
 
 def wait_until(condition):
@@ -97,13 +85,13 @@ def test_fifty_kills(tmp_path, env):
                 run.wait(chance.uniform(0, 0.1))
             run.send_signal(signal.SIGKILL)
             starts += 1
-        wait_until(lambda: not spouts(home))
+        wait_until(lambda: not spouts_of(home))
     with start(tmp_path, env, "--commits", "3") as run:
         assert run.stdout.read()
         assert run.wait(PATIENCE) == 0
     assert (starts, resumed > 35) == (50, True)
     check_pyramid(home, least=50)
-    assert spouts(home) == []
+    assert spouts_of(home) == []
 
 
 def test_a_user_code_killed_by_somebody_goes_on(tmp_path, env):
@@ -113,8 +101,8 @@ def test_a_user_code_killed_by_somebody_goes_on(tmp_path, env):
             while "master" not in run.stdout.readline():
                 pass
             # What is read here may be of before the kill.
-            wait_until(lambda: len(spouts(home)) == 1)
-            (pid,) = spouts(home)
+            wait_until(lambda: len(spouts_of(home)) == 1)
+            (pid,) = spouts_of(home)
             os.kill(pid, signal.SIGKILL)
             while "was killed by signal 9" not in run.stdout.readline():
                 pass
