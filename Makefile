@@ -45,10 +45,10 @@ bench: $(VENV)/.developing
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks
 
-# Pin anew what constraints.txt pins, for every supported Python.
+# Pin anew what constraints.txt pins: every extra, for every supported Python, in one environment.
 lock: $(VENV)/.developing
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --universal --python-version 3.10 --extra dev --upgrade --no-header --no-annotate \
+	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras --upgrade --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 clean:
