@@ -10,8 +10,12 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spoutgen.errors import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from spoutgen.spec.model import Spec
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +57,19 @@ def _documents(specs: Sequence[Path], warnings: list[Diagnostic]) -> Iterator[st
             continue
         warnings += loaded.warnings
         if not problems:
+            if loaded.spec.pachyderm == 2:
+                sys.stderr.write(_which_glob(loaded.spec))
             yield pipeline_json(loaded.spec)
     if problems:
         raise SpecError(*problems)
+
+
+def _which_glob(spec: Spec) -> str:
+    """What to write into a pipeline downstream, which must not take the marker for data."""
+    from spoutgen.pipeline.v2 import data_glob
+
+    glob, marker = data_glob(spec.output.path), spec.marker.name
+    return f'{spec.name}: pipelines that read it take the data with "glob": "{glob}"; the marker is /{marker}\n'
 
 
 def _render_all(spec: Path, folder: Path) -> int:

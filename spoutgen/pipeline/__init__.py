@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spoutgen.errors import Diagnostic, SpecError
-from spoutgen.pipeline import v1
+from spoutgen.pipeline import v1, v2
 from spoutgen.spec.model import Spec
 
 
@@ -17,7 +16,4 @@ def as_json(document: dict[str, Any]) -> str:
 
 def pipeline_json(spec: Spec) -> str:
     """The text of ``pipeline.json`` for a checked spec."""
-    if spec.pachyderm != 1:
-        message = f"`pachyderm: {spec.pachyderm}` can be checked, but not generated yet"
-        raise SpecError(Diagnostic("SG309", message, None, "write `pachyderm: 1` for any 1.x from 1.9.12 on"))
-    return as_json(v1.pipeline(spec))
+    return as_json(v2.pipeline(spec) if spec.pachyderm == 2 else v1.pipeline(spec))

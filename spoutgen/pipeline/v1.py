@@ -18,7 +18,7 @@ def pipeline(spec: Spec) -> dict[str, Any]:
     transform: dict[str, Any] = {
         "image": spec.image,
         "cmd": list(COMMAND),
-        "env": {**{name: _literal(value) for name, value in spec.env.items()}, "SPOUT_CONFIG": spout_config(spec)},
+        "env": {**{name: literal(value) for name, value in spec.env.items()}, "SPOUT_CONFIG": spout_config(spec)},
     }
     if spec.secrets:
         transform["secrets"] = [_secret(secret) for secret in spec.secrets]
@@ -36,7 +36,7 @@ def pipeline(spec: Spec) -> dict[str, Any]:
     return merged
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
     """The value as Kubernetes must be given it so that the container sees it as it was written.
 
     Pachyderm hands the values to the pod (v1.13.4:src/server/pps/server/worker_rc.go:521), where Kubernetes expands

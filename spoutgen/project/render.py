@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 from spoutgen import __version__
 from spoutgen.errors import Diagnostic, Place, ProjectError
 from spoutgen.pipeline import pipeline_json
+from spoutgen.pipeline.v2 import data_glob
 from spoutgen.project.image import contents
 from spoutgen.project.lock import FOLDER, PIPELINE, SPEC, Lock, Origin, spec_digest
 from spoutgen.project.template import Template, check_template, own_template
 from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, read_tree, tree_digest
 from spoutgen.spec import LoadedSpec
+from spoutgen.spec.model import Spec
 from spoutgen.spec.schema import bundle, source_schema
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ SEEDS = frozenset({SPEC, "README.md", "source.py"})
 # Files that only one source type has; cookiecutter cannot leave a file out without a hook.
 ONLY_FOR = MappingProxyType({"source.py": "custom"})
 SCHEMA = f"{FOLDER}/schema.json"
+# The same as the extra `pachyderm2` of pyproject.toml, which `spoutgen run` uses.
+PACHYDERM_SDK = "pachyderm-sdk==2.12.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         "marker": loaded.spec.marker.name,
         "_spout_yaml": loaded.text,
         "_pipeline_json": pipeline,
-        "_requirements": source_schema(loaded.spec.source.type)["x-spoutgen"]["requirements"],
+        "_requirements": _requirements(loaded.spec),
+        "_pachyderm": loaded.spec.pachyderm,
+        "_data_glob": data_glob(loaded.spec.output.path),
     }
     with tempfile.TemporaryDirectory(prefix="spoutgen-") as scratch:
         copy = Path(scratch, "template")
@@ -91,6 +97,12 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         files={path: "seed" if path in SEEDS else "managed" for path in tree},
     )
     return Rendered(tree, lock)
+
+
+def _requirements(spec: Spec) -> list[str]:
+    """What the project installs: the source's drivers, and on 2.x Pachyderm's client, which commits the batches."""
+    drivers: list[str] = source_schema(spec.source.type)["x-spoutgen"]["requirements"]
+    return [PACHYDERM_SDK, *drivers] if spec.pachyderm == 2 else drivers
 
 
 def _copy(template: Template, copy: Path) -> None:

@@ -1,7 +1,8 @@
 """The spec's ``pipeline:`` part: fields that are spoutgen's, that the server refuses, or that stop a spout for good.
 
-That a field exists at all, and its type, is the schema's business (schemas/pipeline-1.json). What stands here was found
-in the server's source: v1.13.4:src/server/pps/server/api_server.go, and the same file at v1.9.12.
+That a field exists at all, and its type, is the schema's business (schemas/pipeline-1.json, pipeline-2.json). What
+stands here was found in the servers' source: v1.13.4:src/server/pps/server/api_server.go, the same file at v1.9.12, and
+at v2.11.6 (:1851 and :1932).
 """
 
 from __future__ import annotations
@@ -36,23 +37,27 @@ class _Refusal:
 _OURS = "spoutgen writes this field itself"
 _LEAVE_OUT = "leave it out"
 
-_REFUSED: tuple[_Refusal, ...] = (
-    _Refusal(("pipeline",), _OURS, "set `name` at the top of the spec"),
+_REFUSED_BY_ALL: tuple[_Refusal, ...] = (
     _Refusal(("description",), _OURS, "set `description` at the top of the spec"),
     _Refusal(("transform", "image"), _OURS, "set `image` at the top of the spec"),
     _Refusal(("transform", "cmd"), f"{_OURS}: the image's runtime is started by it", _LEAVE_OUT),
     _Refusal(("transform", "env"), _OURS, "set `env` at the top of the spec"),
     _Refusal(("transform", "secrets"), _OURS, "set `secrets` at the top of the spec"),
+    _Refusal(("input",), "a spout has no input; the server refuses it", _LEAVE_OUT),
+    _Refusal(("service",), "`service` beside `spout` puts the pipeline into failure", "set `spout.service` instead"),
+)
+
+_REFUSED_BY_1: tuple[_Refusal, ...] = (
+    *_REFUSED_BY_ALL,
+    _Refusal(("pipeline",), _OURS, "set `name` at the top of the spec"),
     _Refusal(("spout", "marker"), _OURS, "set `marker` at the top of the spec"),
     _Refusal(("spout", "overwrite"), _OURS, "set `output.overwrite`"),
     _Refusal(("resource_requests",), _OURS, "set `resources.requests`"),
     _Refusal(("resource_limits",), _OURS, "set `resources.limits`"),
-    _Refusal(("input",), "a spout has no input; the server refuses it", _LEAVE_OUT),
     _Refusal(("s3_out",), "a spout cannot write through the S3 gateway; the server refuses it", _LEAVE_OUT),
     _Refusal(("enable_stats",), "spouts are not allowed to have a stats branch; the server refuses it", _LEAVE_OUT),
     _Refusal(("standby",), "a spout in standby is scaled to zero and never runs again", _LEAVE_OUT),
     _Refusal(("autoscaling",), "a spout that autoscales is scaled to zero and never runs again", _LEAVE_OUT),
-    _Refusal(("service",), "`service` beside `spout` puts the pipeline into failure", "set `spout.service` instead"),
     _Refusal(("transform", "accept_return_code"), "a spout that ends with such a code is never run again", _LEAVE_OUT),
     _Refusal(
         ("transform", "user"),
@@ -68,8 +73,20 @@ _REFUSED: tuple[_Refusal, ...] = (
     ),
 )
 
+_REFUSED_BY_2: tuple[_Refusal, ...] = (
+    *_REFUSED_BY_ALL,
+    _Refusal(("pipeline",), _OURS, "set `name` and `project` at the top of the spec"),
+    _Refusal(("resourceRequests",), _OURS, "set `resources.requests`"),
+    _Refusal(("resourceLimits",), _OURS, "set `resources.limits`"),
+    _Refusal(("s3Out",), "a spout cannot write through the S3 gateway; the server refuses it", _LEAVE_OUT),
+    _Refusal(("tfJob",), "the server refuses it", _LEAVE_OUT),
+    _Refusal(("autoscaling",), "nothing triggers a spout; the server refuses it", _LEAVE_OUT),
+    _Refusal(("transform", "acceptReturnCode"), "a spout that ends with such a code is never run again", _LEAVE_OUT),
+)
+_REFUSED = {1: _REFUSED_BY_1, 2: _REFUSED_BY_2}
+
 # Accepted by the server and without any effect on a spout: worth a warning, not a refusal.
-_WITHOUT_EFFECT: tuple[Path, ...] = (
+_WITHOUT_EFFECT_ON_1: tuple[Path, ...] = (
     ("datum_timeout",),
     ("job_timeout",),
     ("datum_tries",),
@@ -79,27 +96,40 @@ _WITHOUT_EFFECT: tuple[Path, ...] = (
     ("transform", "err_cmd"),
     ("transform", "err_stdin"),
 )
+_WITHOUT_EFFECT_ON_2: tuple[Path, ...] = (
+    ("datumTimeout",),
+    ("jobTimeout",),
+    ("datumTries",),
+    ("datumSetSpec",),
+    ("reprocessSpec",),
+    ("salt",),
+    ("egress",),
+    ("transform", "errCmd"),
+    ("transform", "errStdin"),
+    ("transform", "datumBatching"),
+)
+_WITHOUT_EFFECT = {1: _WITHOUT_EFFECT_ON_1, 2: _WITHOUT_EFFECT_ON_2}
 
-_JSON_TEXTS: tuple[Path, ...] = (("pod_spec",), ("pod_patch",))
+_JSON_TEXTS: Mapping[int, tuple[Path, ...]] = {1: (("pod_spec",), ("pod_patch",)), 2: (("podSpec",), ("podPatch",))}
 
 
 def refused_fields(document: Document, filled: Mapping[str, Any], spoilt: Collection[Path]) -> Iterator[Diagnostic]:
     """The findings about ``pipeline:``, as rules yield them."""
-    part = filled.get("pipeline")
-    if not isinstance(part, dict) or filled.get("pachyderm") != 1:
+    part, target = filled.get("pipeline"), filled.get("pachyderm")
+    if not isinstance(part, dict) or target not in _REFUSED:
         return
-    for refusal in _REFUSED:
+    for refusal in _REFUSED[target]:
         path = ("pipeline", *refusal.path)
         found, value = _at(part, refusal.path)
         if found and refusal.applies(value) and path not in spoilt:
             name = ".".join(map(str, path))
             yield document.at_key(path, "SG308", f"`{name}`: {refusal.says}", refusal.hint)
-    for field in _WITHOUT_EFFECT:
+    for field in _WITHOUT_EFFECT[target]:
         path = ("pipeline", *field)
         if _at(part, field)[0] and path not in spoilt:
             message = f"`{'.'.join(map(str, path))}` has no effect on a spout"
             yield replace(document.at_key(path, "SG308", message, _LEAVE_OUT), severity="warning")
-    for field in _JSON_TEXTS:
+    for field in _JSON_TEXTS[target]:
         path = ("pipeline", *field)
         found, value = _at(part, field)
         if found and isinstance(value, str) and path not in spoilt and not _is_json(value):

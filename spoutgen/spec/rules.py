@@ -23,8 +23,10 @@ from spoutgen.spec.units import UnitError, parse_quantity
 T = TypeVar("T")
 
 # The Kubernetes objects of a pipeline are called pipeline-<name>-v<version>, and a service's name has at most 63
-# characters (v1.13.4:src/server/pkg/ppsutil/util.go:47); so this leaves room for 99 versions. 2.x says 51 itself.
+# characters (v1.13.4:src/server/pkg/ppsutil/util.go:47); so this leaves room for 99 versions. 2.x says 51 itself
+# (v2.11.6:src/server/pps/server/api_server.go:1862), and at most 63 for <project>-<name>-v99 (:1868).
 LONGEST_NAME: Mapping[int, int] = MappingProxyType({1: 50, 2: 51})
+LONGEST_OBJECT = 63
 
 # What Pachyderm puts into the worker's environment, and so into ours: PACH_*, PPS_*, and these
 # (v1.13.4:src/server/pps/server/worker_rc.go:141-231, the storage settings from src/server/pkg/obj/obj.go:151).
@@ -133,6 +135,19 @@ def name_is_short_enough(look: Look) -> Iterator[Diagnostic]:
         yield look.document.at_value(("name",), "SG302", message, "Kubernetes' names are limited, and add to it")
 
 
+def name_fits_into_project(look: Look) -> Iterator[Diagnostic]:
+    """On 2.x the project's name is a part of Kubernetes' names."""
+    name, project = look.value(str, "name"), look.value(str, "project")
+    if name is None or project is None or look.value(int, "pachyderm") != 2:
+        return
+    length = len(f"{project}-{name}-v99")
+    if length > LONGEST_OBJECT and len(name) <= LONGEST_NAME[2]:
+        over = length - LONGEST_OBJECT
+        message = f"`project` and `name` together are {over} characters too long for Kubernetes' names"
+        hint = f"{project}-{name}-v99 may have at most {LONGEST_OBJECT} characters: shorten one of them"
+        yield look.document.at_value(("name",), "SG302", message, hint)
+
+
 def project_fits_target(look: Look) -> Iterator[Diagnostic]:
     """Projects came with Pachyderm 2."""
     if look.value(str, "project") is not None and look.value(int, "pachyderm") == 1:
@@ -173,10 +188,12 @@ def _path_problem(path: str) -> tuple[str, str | None] | None:
 
 
 def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
-    """No data file's name begins with the marker's: such a file goes to the marker branch and is gone from the output.
+    """No data file's name begins with the marker's.
 
-    Pachyderm compares plain text (v1.13.4:src/server/worker/pipeline/common.go:97). What a field stands for is known
-    only when records come, so a path is refused if any record could make it begin so.
+    On 1.x such a file goes to the marker branch and is gone from the output; Pachyderm compares plain text
+    (v1.13.4:src/server/worker/pipeline/common.go:97). On 2.x the marker stands beside the data, where the file could be
+    the marker itself, a part of it, or make a folder of it. What a field stands for is known only when records come, so
+    a path is refused if any record could make it begin so.
     """
     marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
     path = look.value(str, "output", "path")
@@ -188,9 +205,24 @@ def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
     may_begin = fixed != path and marker.startswith(fixed) and (rest[:1].isdigit() or not _has_numbered_records(look))
     if begins or may_begin:
         verb = "begins" if begins else "may begin"
-        message = f"`output.path` {verb} with the marker's name `{marker}`, so its files would be taken for markers"
+        so = "could be the marker itself" if look.value(int, "pachyderm") == 2 else "would be taken for markers"
+        message = f"`output.path` {verb} with the marker's name `{marker}`, so its files {so}"
         at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
         yield look.document.at_value(at, "SG305", message, "choose another path, or another marker")
+
+
+def glob_leaves_marker_out(look: Look) -> Iterator[Diagnostic]:
+    """On 2.x some glob takes the data and not the marker."""
+    path = look.value(str, "output", "path")
+    marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
+    if not path or not marker or "/" in path or look.value(int, "pachyderm") != 2:
+        return
+    glob = _FIELD.sub("*", path)
+    if "*" in glob and re.fullmatch(".*".join(map(re.escape, glob.split("*"))), marker):
+        message = f"no glob of a downstream pipeline takes the data alone: `/{glob}` takes the marker `{marker}` too"
+        at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
+        hint = f"put the data into a folder: data/{path}"
+        yield replace(look.document.at_value(at, "SG305", message, hint), severity="warning")
 
 
 def _has_numbered_records(look: Look) -> bool:
@@ -279,8 +311,17 @@ def _amount(look: Look, part: str, kind: str) -> float | None:
 
 
 def overwrite_keeps_guarantee(look: Look) -> Iterator[Diagnostic]:
-    """A batch that is written again after a crash replaces itself, unless files grow (pachyderm-1: PutFile appends)."""
-    if look.value(bool, "output", "overwrite") is False:
+    """A batch that is written again after a crash replaces itself, unless files grow (pachyderm-1: PutFile appends).
+
+    On 2.x files never grow: a batch deletes and adds its files in one go.
+    """
+    if look.value(bool, "output", "overwrite") is not False:
+        return
+    if look.value(int, "pachyderm") == 2:
+        message = "`overwrite: false` does not go with `pachyderm: 2`, where a batch always replaces its files"
+        hint = "leave it out, and give each batch its own file: lines/{first}.txt"
+        yield look.document.at_value(("output", "overwrite"), "SG309", message, hint)
+    else:
         hint = "leave it out, and give each batch its own file: lines/{first}.txt"
         message = "with `overwrite: false` a batch that is written again after a crash stands in the file twice"
         finding = look.document.at_value(("output", "overwrite"), "SG310", message, hint)
@@ -322,9 +363,11 @@ def symbol_makes_batches_of_one(look: Look) -> Iterator[Diagnostic]:
 RULES: tuple[Rule, ...] = (
     image_is_pinned,
     name_is_short_enough,
+    name_fits_into_project,
     project_fits_target,
     output_path_is_legal,
     output_is_not_marker,
+    glob_leaves_marker_out,
     variables_are_free,
     mounts_are_free,
     requests_are_within_limits,

@@ -46,8 +46,9 @@ def bundle() -> Schema:
     bundled = _read("spec-1.json")
     for source_type in source_types():
         bundled["$defs"][f"source-{source_type}"] = _without_identity(_read(f"sources/{source_type}.json"))
-    target = _without_identity(_read("pipeline-1.json"))
-    bundled["$defs"] |= {**target.pop("$defs", {}), "pipeline-1": target}
+    for name in ("pipeline-1", "pipeline-2"):
+        target = _without_identity(_read(f"{name}.json"))
+        bundled["$defs"] |= {**target.pop("$defs", {}), name: target}
     return bundled
 
 
@@ -55,7 +56,7 @@ def _read(name: str) -> dict[str, Any]:
     """A schema file, its references to other files turned into references within the bundle."""
     text = (schemas_dir() / name).read_text("utf-8")
     text = re.sub(r'"\$ref": "sources/([a-z0-9_-]+)\.json"', r'"$ref": "#/$defs/source-\1"', text)
-    schema: dict[str, Any] = json.loads(text.replace('"$ref": "pipeline-1.json"', '"$ref": "#/$defs/pipeline-1"'))
+    schema: dict[str, Any] = json.loads(re.sub(r'"\$ref": "(pipeline-\d)\.json"', r'"$ref": "#/$defs/\1"', text))
     return schema
 
 

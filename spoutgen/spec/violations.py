@@ -278,5 +278,6 @@ def _homes() -> dict[str, list[str]]:
 
 @cache
 def _pipeline_fields() -> frozenset[str]:
-    """The top-level fields of a Pachyderm 1.x pipeline specification."""
-    return frozenset(schema.bundle()["$defs"]["pipeline-1"]["properties"])
+    """The top-level fields of a Pachyderm pipeline specification, in snake_case."""
+    fields = (field for target in (1, 2) for field in schema.bundle()["$defs"][f"pipeline-{target}"]["properties"])
+    return frozenset(re.sub("([A-Z])", r"_\1", field).lower() for field in fields)

@@ -12,7 +12,7 @@ from spoutgen.spec import load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/spout.yaml"))
-SERVER = json.loads((schemas_dir() / "pipeline-1.json").read_text())
+SERVERS = {target: json.loads((schemas_dir() / f"pipeline-{target}.json").read_text()) for target in (1, 2)}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
@@ -21,7 +21,7 @@ def test_pipeline_json(example, golden):
     text = pipeline_json(loaded.spec)
     golden(Path(__file__).parent / "examples" / f"{example.name}.json", text)
     assert loaded.warnings == ()
-    Draft202012Validator(SERVER).validate(json.loads(text))
+    Draft202012Validator(SERVERS[loaded.spec.pachyderm]).validate(json.loads(text))
 
 
 def test_every_golden_file_has_its_example():

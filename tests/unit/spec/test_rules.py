@@ -90,6 +90,8 @@ def test_no_image_is_too_strange(image: str) -> None:
         ({"name": "x" * 52, "pachyderm": 2}, ["SG302"]),
         ({"project": "team"}, ["SG309"]),
         ({"project": "team", "pachyderm": 2}, []),
+        ({"project": "p" * 20, "name": "x" * 38, "pachyderm": 2}, []),
+        ({"project": "p" * 20, "name": "x" * 39, "pachyderm": 2}, ["SG302"]),
     ],
 )
 def test_names(keys: dict[str, Any], expected: list[str]) -> None:
@@ -250,14 +252,58 @@ def test_symbols_that_are_none(symbol: str) -> None:
     assert codes(source={"type": "symbol", "symbol": symbol}) == ["SG204"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"output": {"path": "mymark/{first}"}}, ["SG305"]),
+        ({"output": {"path": "mymark01"}}, ["SG305"]),
+        ({"output": {"path": "data/{first}"}}, []),
+        ({"output": {"path": "{first}.txt"}}, []),
+        ({"output": {"path": "{first}"}}, ["SG305"]),
+        ({"output": {"path": "data/{first}", "overwrite": False}}, ["SG309"]),
+    ],
+)
+def test_data_and_marker_stand_side_by_side_on_2(keys: dict[str, Any], expected: list[str]) -> None:
+    assert codes(pachyderm=2, **keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (
+            {"schedulingSpec": {"nodeSelector": {"disk": "ssd"}}, "podPatch": "[]", "parallelismSpec": {"constant": 1}},
+            [],
+        ),
+        ({"scheduling_spec": {}}, ["SG308"]),
+        ({"spout": {"marker": "m"}}, ["SG308"]),
+        ({"spout": {"overwrite": True}}, ["SG308"]),
+        ({"pipeline": {"name": "y"}}, ["SG308"]),
+        ({"input": {"pfs": {}}}, ["SG308"]),
+        ({"s3Out": True}, ["SG308"]),
+        ({"autoscaling": True}, ["SG308"]),
+        ({"transform": {"acceptReturnCode": [1]}}, ["SG308"]),
+        ({"transform": {"user": "1000"}}, []),
+        ({"podSpec": "{"}, ["SG308"]),
+        ({"datumTries": 3}, ["SG308"]),
+        ({"datumTimeout": "forever"}, ["SG204"]),
+        ({"tolerations": [{"key": "k", "operator": "EQUAL", "value": "v", "effect": "NO_EXECUTE"}]}, []),
+        ({"tolerations": [{"effect": "NoExecute"}]}, ["SG204"]),
+    ],
+)
+def test_pipeline_fields_of_2(part: dict[str, Any], expected: list[str]) -> None:
+    assert codes(pachyderm=2, pipeline=part) == expected
+
+
 def test_every_rule_has_something_to_say() -> None:
     """Each rule is the only one to object to something: none can be taken out of the table unnoticed."""
     objections: dict[str, dict[str, Any]] = {
         "image_is_pinned": {"image": "x"},
         "name_is_short_enough": {"name": "x" * 51},
+        "name_fits_into_project": {"pachyderm": 2, "project": "p" * 20, "name": "x" * 39},
         "project_fits_target": {"project": "p"},
         "output_path_is_legal": {"output": {"path": "/x"}},
         "output_is_not_marker": {"marker": "output"},
+        "glob_leaves_marker_out": {"pachyderm": 2, "output": {"path": "{first}"}},
         "variables_are_free": {"env": {"PACH_X": "x"}},
         "mounts_are_free": {"secrets": [{"name": "db", "mount": "/pfs"}]},
         "requests_are_within_limits": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}},
