@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "SG414": "the target is another one",
     "SG415": "another command is updating the project",
     "SG416": "the command was cut short",
+    "SG417": "a file of the project cannot go into its image",
     # 5xx: the local cluster
     "SG501": "the pipeline is already running here",
     "SG502": "no such pipeline, repo, branch, commit or file",
@@ -124,6 +125,10 @@ CODES: dict[str, str] = {
     "SG505": "a secret is missing on this machine",
     "SG506": "the local worker cannot start the spout",
     "SG507": "the local cluster refused the request, as Pachyderm would",
+    # 7xx: images
+    "SG701": "no builder of images works here",
+    "SG702": "the image could not be built",
+    "SG703": "the image could not be pushed",
     # 9xx: the command line
     "SG901": "the command line is wrong",
 }

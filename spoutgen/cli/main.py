@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "update": "carry edits of the spec into the project",
     "run": "run the spout on this machine, without a cluster",
     "test": "check that the source keeps its promises, kills included",
+    "build": "build the project's image, and push it",
     "local": "look into the local cluster: list, get, inspect, delete",
     "schema": "print the JSON Schema of the spec",
 }

@@ -8,7 +8,7 @@ for ever. The contents are known by a digest of what the image is built from: th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from spoutgen.errors import Diagnostic, SpecError
@@ -32,15 +32,25 @@ def contents_of(folder: Path, after: Mapping[str, Entry | None] | None = None) -
     after = after or {}
     text = _ignore_text(after[IGNORE] if IGNORE in after else read_entry(folder, IGNORE))
     is_ignored = ignores(text)
-    prune = (lambda path: path == FOLDER) if has_exceptions(text) else (lambda path: path == FOLDER or is_ignored(path))
-    paths = {path for path in walk(folder, prune) if path not in after}
-    digests = {path: file_digest(folder, path) for path in paths if _is_input(path, is_ignored(path))}
+    digests = {path: file_digest(folder, path) for path in _copied(folder, text) if path not in after}
     if DOCKERFILE not in after and (dockerfile := read_entry(folder, DOCKERFILE)):
         digests[DOCKERFILE] = digest(dockerfile)
     for path, entry in after.items():
         if entry is not None and _is_input(path, is_ignored(path)):
             digests[path] = digest(entry)
     return joint_digest(digests)
+
+
+def copied(folder: Path) -> list[str]:
+    """The files and links of the project that its image gets by ``COPY . ./``, in order."""
+    return list(_copied(folder, _ignore_text(read_entry(folder, IGNORE))))
+
+
+def _copied(folder: Path, text: str) -> Iterator[str]:
+    """The same with a ``.dockerignore`` of that ``text``."""
+    is_ignored = ignores(text)
+    prune = (lambda path: path == FOLDER) if has_exceptions(text) else (lambda path: path == FOLDER or is_ignored(path))
+    return (path for path in walk(folder, prune) if not is_ignored(path) and not path.startswith(f"{FOLDER}/"))
 
 
 def _is_input(path: str, is_ignored: bool) -> bool:

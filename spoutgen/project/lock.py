@@ -6,22 +6,25 @@ lock.json, version 1 (schemas/lock-1.json)::
      "spec": sha256 of spout.yaml,
      "template": {"path": null, "digest": sha256 of the template's tree},
      "image": "spout-marker:v2", "images": {"spout-marker:v1": sha256 of its inputs, "spout-marker:v2": ...},
-     "files": {"pipeline.json": "managed", "README.md": "seed", ...}}
+     "files": {"pipeline.json": "managed", "README.md": "seed", ...},
+     "builds": {"spout-marker:v1": {"contents": sha256 of its inputs, "arguments": {"PYTHON_IMAGE": sha256 of value},
+                                    "platform": null, "id": "sha256:...", "pushed": null or "sha256:..."}, ...}}
 
 An update compares three trees: base (what we generated), yours (what is there), new (what we would generate now).
-``images`` remembers what each tag was first used with, since nodes keep an image that they have under a tag.
+``images`` remembers what each tag was first used with, since nodes keep an image that they have under a tag; ``builds``
+what ``spoutgen build`` made of it. A lock of before there were builds has no ``builds``, which means none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from spoutgen import __version__
 from spoutgen.errors import Diagnostic, Place, ProjectError
-from spoutgen.project.tree import Entry, read_tree
+from spoutgen.project.tree import Entry, read_tree, sync_folder, write_entry
 
 FOLDER = ".spoutgen"
 LOCK = f"{FOLDER}/lock.json"
@@ -40,10 +43,26 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """What an image was built from, and what came of it.
+
+    ``contents`` is the digest of its files; ``arguments`` maps each build argument to the SHA-256 of its value, which
+    may be a secret; ``id`` is the image's own digest; ``pushed`` is the digest that a registry has it under.
+    """
+
+    contents: str
+    arguments: dict[str, str]
+    platform: str | None
+    id: str
+    pushed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """What a project was generated from: digests are SHA-256 in hex; ``files`` maps a path to managed or seed.
 
-    ``pachyderm`` is the target, ``image`` the spec's; ``images`` maps each image there was to the digest of its inputs.
+    ``pachyderm`` is the target, ``image`` the spec's; ``images`` maps each image there was to the digest of its inputs,
+    ``builds`` each one that was built to what is known of that.
     """
 
     spoutgen: str
@@ -53,6 +72,7 @@ class Lock:
     image: str
     images: dict[str, str]
     files: dict[str, str]
+    builds: dict[str, Build] = field(default_factory=dict)
 
 
 def spec_digest(data: bytes) -> str:
@@ -74,7 +94,8 @@ def read_lock(folder: Path) -> Lock:
         version = document.pop("version")
         if version != VERSION or _is_newer(document["spoutgen"]):
             raise ProjectError(_too_new(file, document.get("spoutgen", "a newer version")))
-        lock = Lock(**{**document, "template": Origin(**document["template"])})
+        builds = {image: Build(**build) for image, build in document.pop("builds", {}).items()}
+        lock = Lock(**{**document, "template": Origin(**document["template"])}, builds=builds)
         _check_types(lock)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(no_project(folder)) from error
@@ -83,6 +104,15 @@ def read_lock(folder: Path) -> Lock:
         hint = "take it from version control; it says what spoutgen generated last"
         raise ProjectError(Diagnostic("SG405", problem, Place(str(file)), hint)) from error
     return lock
+
+
+def write_lock(folder: Path, lock: Lock) -> None:
+    """Write the lock in one step; for whoever holds the project alone."""
+    new = folder / f"{LOCK}.new"
+    new.unlink(missing_ok=True)
+    write_entry(as_entry(lock), new)
+    new.replace(folder / LOCK)
+    sync_folder(folder / FOLDER)
 
 
 def _too_new(file: Path, made_by: str) -> Diagnostic:
@@ -97,7 +127,9 @@ def _too_new(file: Path, made_by: str) -> Diagnostic:
 
 def _check_types(lock: Lock) -> None:
     """Raise TypeError for a lock that somebody wrote into; what is read later relies on this."""
-    texts = (lock.spoutgen, lock.spec, lock.image, lock.template.digest, lock.template.path or "")
+    texts = [lock.spoutgen, lock.spec, lock.image, lock.template.digest, lock.template.path or ""]
+    for build in lock.builds.values():
+        texts += [build.contents, build.id, build.platform or "", build.pushed or "", *build.arguments.values()]
     tables = (lock.images, lock.files)
     are_texts = all(isinstance(text, str) for text in texts)
     if not (are_texts and all(isinstance(table, dict) for table in tables) and isinstance(lock.pachyderm, int)):

@@ -146,7 +146,7 @@ def _plan(folder: Path, lock: Lock, loaded: LoadedSpec, template: Template, edit
     if not has_conflict:
         images.setdefault(rendered.lock.image, contents)
     after: dict[str, Entry | None] = {**files, **_own(folder, base, new)}
-    lock_entry = as_entry(replace(rendered.lock, images=images))
+    lock_entry = as_entry(replace(rendered.lock, images=images, builds=lock.builds))
     if after or lock_entry != as_entry(lock):
         after[LOCK] = lock_entry
     old, current = _documents(base, yours, new, decisions)

@@ -16,7 +16,7 @@ from spoutgen.project.image import contents_of
 from spoutgen.project.lock import BASE, PIPELINE, SPEC, read_lock, spec_digest
 from spoutgen.spec import load
 
-__all__ = ("PIPELINE", "check_image", "check_in_step", "reused_tag")
+__all__ = ("PIPELINE", "check_image", "check_in_step", "image_of", "reused_tag")
 
 
 def check_in_step(folder: Path) -> None:
@@ -48,16 +48,23 @@ def check_image(folder: Path) -> None:
 
     For whoever is about to build or deploy: nodes keep the image that they have under a tag.
     """
-    lock = read_lock(folder)
+    image = image_of(folder)
+    known = read_lock(folder).images.get(image)
+    if known is not None and known != contents_of(folder):
+        raise ProjectError(reused_tag(folder, image))
+
+
+def image_of(folder: Path) -> str:
+    """The image that ``pipeline.json`` names. Raises ProjectError SG403 if it names none."""
     try:
         image = json.loads((folder / PIPELINE).read_bytes())["transform"]["image"]
+        if not isinstance(image, str):
+            raise TypeError(f"{image!r} is no text")
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"{PIPELINE} names no image: {error}"
         hint = "put the file right, or take it from version control"
         raise ProjectError(Diagnostic("SG403", problem, Place(str(folder / PIPELINE)), hint)) from error
-    known = lock.images.get(image) if isinstance(image, str) else None
-    if known is not None and known != contents_of(folder):
-        raise ProjectError(reused_tag(folder, image))
+    return image
 
 
 def reused_tag(folder: Path, image: str) -> Diagnostic:

@@ -20,7 +20,7 @@ NAMES = [f"{archive.parent.name}-{archive.name.partition('.')[0]}" for archive i
 # Where a user of that version wrote a line of theirs; each must be there after every update.
 EDITS = {
     "Dockerfile": ("\nWORKDIR /app\n", "\nLABEL mine=1\nWORKDIR /app\n"),
-    ".dockerignore": ("\n.git\n", "\n.git\nmine\n"),
+    ".dockerignore": ("\n**/*.pyc\n", "\n**/*.pyc\nmine\n"),
     ".gitignore": ("__pycache__/\n", "__pycache__/\nmine/\n"),
     "main.py": ("\nimport sys\n", "\nimport sys  # mine\n"),
     "pipeline.json": ('\n  "spout": {\n', '\n  "spout": {\n    "mine": 1,\n'),

@@ -32,6 +32,12 @@ IGNORED = {
     "d\n!d/keep": (["d/a"], ["d/keep"]),
     "!keep\n*": (["keep"], []),
     "# a comment\n\n  a  ": (["a"], ["# a comment"]),
+    " # no comment": (["# no comment"], ["a"]),
+    "**/.*": ([".env", "a/.env", ".git/config", "a/.b/c"], ["a.env", "a/b.c", "main.py"]),
+    "**/.*\n!**/.keep": ([".env", "a/.env"], [".keep", "a/.keep"]),
+    "**.pyc": ([".pyc", "a/.pyc"], ["x.pyc", "a/x.pyc"]),
+    "a**": (["a", "ab", "a/b/c"], ["c/a"]),
+    "a\fb\nc\r\n": (["a\fb", "c"], ["a", "b"]),
     "": ([], ["a", ".git"]),
     "a.b": (["a.b"], ["axb"]),
 }

@@ -8,10 +8,11 @@ from jsonschema import Draft202012Validator
 
 from spoutgen import __version__
 from spoutgen.errors import ProjectError
-from spoutgen.project.lock import LOCK, Lock, Origin, as_entry, read_lock
+from spoutgen.project.lock import LOCK, Build, Lock, Origin, as_entry, read_lock
 from spoutgen.resources import schemas_dir
 
 OURS = Lock(__version__, 1, "s" * 64, Origin(None, "t" * 64), "a:v1", {"a:v1": "c" * 64}, {"a": "seed", "b": "managed"})
+BUILD = Build("c" * 64, {"PYTHON_IMAGE": "a" * 64}, "linux/arm64", f"sha256:{'1' * 64}", None)
 
 
 @pytest.fixture
@@ -29,6 +30,16 @@ def code_of(folder):
 
 def test_round_trip(tmp_path, lock_file):
     lock_file.write_bytes(as_entry(OURS).data)
+    assert read_lock(tmp_path) == OURS
+    with_build = replace(OURS, builds={"a:v1": BUILD})
+    lock_file.write_bytes(as_entry(with_build).data)
+    assert read_lock(tmp_path) == with_build
+
+
+def test_a_lock_of_before_there_were_builds_has_none(tmp_path, lock_file):
+    older = json.loads(as_entry(OURS).data)
+    del older["builds"]
+    lock_file.write_text(json.dumps(older))
     assert read_lock(tmp_path) == OURS
 
 
@@ -59,13 +70,26 @@ def test_an_older_project_is_taken(tmp_path, lock_file):
 def test_the_lock_is_what_its_schema_says(project):
     validator = Draft202012Validator(json.loads((schemas_dir() / "lock-1.json").read_text()))
     validator.validate(json.loads((project / LOCK).read_bytes()))
-    validator.validate(
-        json.loads(as_entry(replace(OURS, spec="0" * 64, template=Origin("t", "0" * 64), images={})).data)
-    )
+    for builds in ({}, {"a:v1": BUILD}, {"a:v1": replace(BUILD, platform=None, pushed=BUILD.id)}):
+        lock = replace(OURS, spec="0" * 64, template=Origin("t", "0" * 64), images={}, builds=builds)
+        validator.validate(json.loads(as_entry(lock).data))
     assert not validator.is_valid({**json.loads((project / LOCK).read_bytes()), "more": 1})
 
 
-@pytest.mark.parametrize("wrong", [{"images": []}, {"image": 1}, {"pachyderm": "1"}, {"template": "x"}, {"more": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": []},
+        {"image": 1},
+        {"pachyderm": "1"},
+        {"template": "x"},
+        {"more": 1},
+        {"builds": []},
+        {"builds": {"a:v1": {}}},
+        {"builds": {"a:v1": {"contents": 1, "arguments": {}, "platform": None, "id": "", "pushed": None}}},
+        {"builds": {"a:v1": {"contents": "", "arguments": [], "platform": None, "id": "", "pushed": None}}},
+    ],
+)
 def test_a_lock_that_somebody_wrote_into_is_damaged(tmp_path, lock_file, wrong):
     lock_file.write_text(json.dumps({**json.loads(as_entry(OURS).data), **wrong}))
     assert code_of(tmp_path) == "SG405"

@@ -1,0 +1,1 @@
+"""What lies between a project and a cluster: its image, and the cluster's own clients."""

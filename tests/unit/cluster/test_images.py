@@ -1,0 +1,148 @@
+"""Builders as scripts: which one is taken, what it is asked for, what is said when it fails."""
+
+from pathlib import Path
+
+import pytest
+
+from spoutgen.cluster.images import Recipe, build, find_builder, push, registry_of
+from spoutgen.errors import MachineError
+
+# Writes down its arguments; `build` writes an id, `push` says or writes a digest.
+SCRIPT = """\
+#!/bin/sh
+[ "$1" = version ] || [ "$1" = info ] && { %(answer)s; }
+printf '%%s\\n' "$@" >> "$0.said"
+while [ $# -gt 0 ]; do
+  case $1 in --iidfile|--digestfile) printf 'sha256:%%064d' 7 > "$2" ;; esac
+  shift
+done
+echo 'first line'; printf 'v1: 10%%%%\\rv1: digest: sha256:%%064d size: 528\\n' 8
+%(last)s
+"""
+SEVEN, EIGHT = (f"sha256:{number:064d}" for number in (7, 8))
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """``path(docker=..., podman=...)``: the builders on PATH, by how they answer and how they end."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def make(answer="exit 0", last="exit 0", names=("docker",)) -> Path:
+        for name in names:
+            (tmp_path / name).write_text(SCRIPT % {"answer": answer, "last": last})
+            (tmp_path / name).chmod(0o755)
+        return tmp_path
+
+    return make
+
+
+RECIPE = Recipe("dots:v1", Path("/x/Dockerfile"), Path("/x/context"))
+
+
+def test_the_first_that_works_is_taken(path):
+    path(names=("buildah",))
+    assert find_builder().name == "buildah"
+    path(names=("podman",))
+    assert find_builder().name == "podman"
+    path(names=("docker",))
+    assert find_builder().name == "docker"
+    assert find_builder("buildah").name == "buildah"
+
+
+def test_a_docker_without_its_daemon_is_passed_over(path):
+    path("echo 'Cannot connect to the Docker daemon' >&2; exit 1", names=("docker",))
+    path(names=("buildah",))
+    assert find_builder().name == "buildah"
+    with pytest.raises(MachineError, match="docker: Cannot connect to the Docker daemon") as caught:
+        find_builder("docker")
+    assert caught.value.exit_status == 3
+
+
+def test_no_builder_is_told_with_what_is_wrong_with_each(path):
+    path("exit 4", names=("podman",))
+    with pytest.raises(MachineError) as caught:
+        find_builder()
+    (said,) = caught.value.diagnostics
+    assert said.code == "SG701"
+    for words in ("docker: there is none on PATH", "podman: it ended with status 4", "buildah: there is none"):
+        assert words in said.message
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "buildah"])
+def test_what_a_builder_is_asked_for(path, name):
+    folder = path(names=(name,))
+    builder = find_builder(name)
+    lines = []
+    recipe = Recipe("dots:v1", Path("/x/Dockerfile"), Path("/x/context"), "linux/arm64", {"A": "1 2", "B": "$x"})
+    assert build(builder, recipe, lines.append) == SEVEN
+    asked = (folder / f"{name}.said").read_text().splitlines()
+    assert asked[:5] == ["build", "--tag", "dots:v1", "--file", "/x/Dockerfile"]
+    assert asked[7:13] == ["--platform", "linux/arm64", "--build-arg", "A=1 2", "--build-arg", "B=$x"]
+    assert asked[13:] == (
+        ["/x/context"] if name == "docker" else ["--layers", "--ignorefile", "/dev/null", "/x/context"]
+    )
+    assert lines == ["first line", f"v1: digest: {EIGHT} size: 528"]
+
+
+@pytest.mark.parametrize(("name", "digest"), [("docker", EIGHT), ("podman", SEVEN), ("buildah", SEVEN)])
+def test_a_push_returns_the_digest_that_the_registry_has(path, name, digest):
+    path(names=(name,))
+    assert push(find_builder(name), "dots:v1", lambda line: None) == digest
+
+
+FAILURES = {
+    "Error: no space left on device": "make room",
+    "pull access denied for nowhere": "PYTHON_IMAGE",
+    "ERROR: No matching distribution found for x==9": "requirement",
+    "what nobody has foreseen": "see what it said above",
+}
+
+
+@pytest.mark.parametrize("said", FAILURES)
+def test_a_build_that_fails(path, said):
+    path(last=f"echo '{said}'; exit 5")
+    with pytest.raises(MachineError, match="status 5") as caught:
+        build(find_builder(), RECIPE, lambda line: None)
+    assert caught.value.diagnostics[0].code == "SG702"
+    assert FAILURES[said] in caught.value.diagnostics[0].hint
+    assert caught.value.tail[-1] == said
+
+
+REFUSALS = {
+    "denied: requested access to the resource is denied": "`docker login registry.example:5000`",
+    "unauthorized: authentication required": "`docker login registry.example:5000`",
+    "dial tcp: lookup registry.example: no such host": "registry.example:5000 cannot be reached",
+}
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_a_push_that_is_refused(path, said):
+    path(last=f"echo '{said}'; exit 1")
+    with pytest.raises(MachineError) as caught:
+        push(find_builder(), "registry.example:5000/dots:v1", lambda line: None)
+    assert caught.value.diagnostics[0].code == "SG703"
+    assert REFUSALS[said] in caught.value.diagnostics[0].hint
+
+
+def test_a_builder_that_ends_well_without_an_image_has_failed(path, tmp_path):
+    (tmp_path / "docker").write_text("#!/bin/sh\necho done\n")
+    (tmp_path / "docker").chmod(0o755)
+    with pytest.raises(MachineError):
+        build(find_builder(), RECIPE, lambda line: None)
+    with pytest.raises(MachineError):
+        push(find_builder(), "dots:v1", lambda line: None)
+
+
+def test_long_output_costs_no_memory_and_its_end_is_kept(path):
+    path(last="i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done; exit 1")
+    with pytest.raises(MachineError) as caught:
+        build(find_builder(), RECIPE, lambda line: None)
+    assert caught.value.tail == tuple(f"line {number}" for number in range(280, 300))
+
+
+def test_registries():
+    names = {"a:v1": "docker.io", "team/a:v1": "docker.io", "host:5000/a:v1": "host:5000", "ghcr.io/t/a:v1": "ghcr.io"}
+    assert {image: registry_of(image) for image in {**names, "localhost/a:v1": ""}} == {
+        **names,
+        "localhost/a:v1": "localhost",
+    }
