@@ -81,6 +81,23 @@ def _padding() -> None:
     tar.archive = padded
 
 
+def _marker_in_pieces() -> None:
+    pipe.PipeSink.announce = lambda sink, announcement: sink._fifo.write(tar.archive(sink._shape.files(announcement)))
+
+
+def _parts_before_any_marker() -> None:
+    def announce(sink, announcement):
+        *parts, marker = sink._shape.files(announcement)
+        sink._fifo.write(tar.entries(parts))
+        sink._fifo.write_at_once(tar.archive([marker]))
+
+    pipe.PipeSink.announce = announce
+
+
+def _ack_without_the_barrier() -> None:
+    pipe.PipeSink.flush = lambda sink, committed: sink.acknowledge(committed)
+
+
 def _exit_0() -> None:
     def die(death, point):
         deaths.note(death._folder, "kills", f"user code: {point}")
@@ -110,6 +127,9 @@ MUTATIONS = {
     "write-only handle": _write_only,
     "padding to 10,240": _padding,
     "ack before the wait": _ack_before_the_wait,
+    "ack without the barrier": _ack_without_the_barrier,
+    "marker in pieces": _marker_in_pieces,
+    "parts before any marker": _parts_before_any_marker,
     "exit 0": _exit_0,
     "no replay": _no_replay,
 }

@@ -53,7 +53,7 @@ def matrix(version: str, kills: int = 24, rounds: int = 1) -> list[Story]:
 
 def naive(version: str, seeds: Iterable[int] = range(4), kills: int = 24) -> list[Story]:
     """The naive spout under the same kills."""
-    return [Story(seed=seed, version=version, spout="naive", kills=kills, stalled=3.0) for seed in seeds]
+    return [Story(seed=seed, version=version, spout="naive", kills=kills) for seed in seeds]
 
 
 def row(outcomes: list[Outcome]) -> list[str]:

@@ -13,8 +13,10 @@ import naive
 import spout.__main__ as runtime
 import spout.sources
 import streams
-from spout import fifo, journal, pipe, reconnect
+from spout import fifo, journal, pipe, reconnect, tar
 from spout.config import read_config
+
+from spoutgen.local.generations import generation_of
 
 spout.sources.KINDS.update(streams.KINDS)
 STREAMS = {"sequence": streams.Sequence, "queue": streams.Queue, "bounded": streams.Bounded}
@@ -29,7 +31,7 @@ def live(folder: Path) -> int:
     mutations.MUTATIONS[facts["mutation"]]()
     armed = "user code" in facts["victims"] and len(deaths.noted(folder, "kills")) < facts["kills"]
     if armed and _points(facts):
-        arm(_death(folder, facts, chance), chance)
+        arm(_death(folder, facts, chance), chance, generation_of(facts["version"]).starts_commit == "after tar")
     if len(deaths.noted(folder, "kills")) >= facts["kills"]:
         _set_the_end(folder, facts)
     if facts["spout"] == "naive":
@@ -71,15 +73,15 @@ def _set_the_end(folder, facts):
     opened.open = open_and_end
 
 
-def arm(death: deaths.Death, chance: random.Random) -> None:
-    """Make the runtime come by the points of ``death``."""
+def arm(death: deaths.Death, chance: random.Random, tears_markers: bool) -> None:
+    """Make the runtime come by the points of ``death``; ``tears_markers``: also where no kill could (see `Torn`)."""
     _around(fifo, "throw_leftovers_away", "start", death, chance)
     for name in ("read", "ack"):
         _around(reconnect.Reconnecting, name, name, death, chance, after_first=name == "read")
     _around(pipe.PipeSink, "wait_until_taken", "wait", death, chance)
     _around(pipe.PipeSink, "flush", "barrier", death, chance)
     for name, method in (("announcing tar", "announce"), ("data tar", "write_data"), ("barrier", "write_barrier")):
-        _tar(name, method, death, chance)
+        _tar(name, method, death, chance, tears_markers)
     _journal(death, chance)
 
 
@@ -100,14 +102,14 @@ def _around(owner, name, step, death, chance, after_first=False):
     setattr(owner, name, wrapped)
 
 
-def _tar(name, method, death, chance):
+def _tar(name, method, death, chance, tears_markers):
     original = getattr(pipe.PipeSink, method)
     places = {f"{place} {name}": place for place in (*deaths.PLACES, "inside")}
 
     def wrapped(sink, *arguments):
         death.at(f"before {name}")
         if death.point in places and death.comes(death.point):
-            sink._fifo = Torn(sink._fifo, places[death.point], death, chance)
+            sink._fifo = Torn(sink._fifo, places[death.point], death, chance, tears_markers)
         original(sink, *arguments)
         death.at(f"after {name}")
 
@@ -115,16 +117,41 @@ def _tar(name, method, death, chance):
 
 
 class Torn:
-    """A FIFO that takes a part of what is written, and then the writer is dead."""
+    """A FIFO that takes a part of a tar, and then the writer is dead.
 
-    def __init__(self, inner, place, death, chance):
+    A marker that is written at once is torn by no kill (tests/unit/runtime/test_fifo.py sees to that), so it is torn
+    here only where a worker does not mind: from 1.11.3 on.
+    """
+
+    def __init__(self, inner, place, death, chance, tears_markers):
         self._inner, self._place, self._death, self._chance = inner, place, death, chance
+        self._tears_markers = tears_markers
+        self._before = b""
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)  # where a step was taken out, nothing is written here
 
     def write(self, pieces):
-        whole = b"".join(pieces)
-        end = self._chance.randint(1, len(whole) - 1)
-        if self._place != "inside":
-            end = deaths.cut(whole, self._place, self._chance)
+        """A data tar or a barrier, or what stands in an announcing tar before the marker."""
+        self._before += b"".join(pieces)
+        if self._before.endswith(tar.END):
+            self._die(self._before, self._end(self._before))
+
+    def write_at_once(self, pieces):
+        """The end of an announcing tar."""
+        marker = b"".join(pieces)
+        whole = self._before + marker
+        end = self._end(whole)
+        if len(self._before) < end and len(marker) <= self._inner.capacity and not self._tears_markers:
+            end = self._chance.choice([len(self._before), len(whole)])
+        self._die(whole, end)
+
+    def _end(self, whole):
+        if self._place == "inside":
+            return self._chance.randint(1, len(whole) - 1)
+        return deaths.cut(whole, self._place, self._chance)
+
+    def _die(self, whole, end):
         self._inner.write([whole[:end]])
         self._death.die(self._death.point)
 

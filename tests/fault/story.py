@@ -20,6 +20,7 @@ import deaths
 import streams
 import verdict
 import worker_life
+from patience import Patience
 
 from spoutgen.local import pipelines
 from spoutgen.local.generations import generation_of
@@ -27,8 +28,9 @@ from spoutgen.local.spec import parse
 from spoutgen.local.store import Store
 
 BOTH = ("user code", "worker")
-STALLED = 12.0  # seconds without a commit after which a story counts as stuck
-LONGEST = 10.0  # times as long it may take in all
+STALLED = 4.0  # seconds without a commit in which nobody of the story computed or waited for a core: see patience.py
+REFUSALS = 40  # starts of the user code, or attempts to commit, that were refused since the last commit
+LONGEST = 400.0  # seconds; a story that takes longer says nothing about the promise
 SIDE_BY_SIDE = 2
 
 # kind -> (source.type, batch.records, output)
@@ -72,16 +74,28 @@ class Outcome:
     lost: int
     repeated: int
     wrong: list[str]
-    stuck: str  # why it never came to its end; "" if it did
+    crashes: list[str]  # of the runtime, by the error's name
+    stuck: str  # why it never came to its end; "" if it did; begins with one of patience.ENDS
     resumes: list[float]
     operator: int  # open commits that had to be deleted by hand
     seconds: float
+    broken: str = ""  # why the outcome says nothing: the harness failed, or took too long
+
+    @property
+    def broke(self) -> frozenset[str]:
+        """What of the promise was broken, in words: lost, repeated, how it got stuck, which errors, what is wrong."""
+        words = [word for word, count in (("lost", self.lost), ("repeated", self.repeated)) if count]
+        return frozenset((*words, *self.crashes, *self.wrong, *([self.stuck] if self.stuck else [])))
+
+    def is_broken_by(self, what: str) -> bool:
+        """Whether one of `broke` says ``what``."""
+        return any(what in word for word in self.broke)
 
     @property
     def is_kept(self) -> bool:
         """Whether the promise was kept: nothing lost, nothing twice (a queue may repeat), the end reached."""
         twice = self.repeated if self.story.kind != "queue" else 0
-        return not (self.lost or twice or self.wrong or self.stuck)
+        return not (self.lost or twice or self.wrong or self.crashes or self.stuck or self.broken)
 
 
 def config_of(story: Story, folder: Path) -> dict:
@@ -122,24 +136,32 @@ def tell(story: Story, meanwhile: Callable[[Path], None] = lambda folder: None) 
     """Tell one story; ``meanwhile`` is called again and again while a worker runs."""
     folder = Path(tempfile.mkdtemp(prefix="story-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     began = time.monotonic()
+    is_good = False
     try:
         begin(story, folder)
-        operator, stuck = 0, ""
-        while True:
+        operator, ended = 0, None
+        while ended is None:
             operator += delete_open_commits(story, folder)
-            kills = len(deaths.noted(folder, "kills"))
+            kills = _kills_of_workers(folder)
             ended = _watch(story, folder, fork(lambda: worker_life.run(folder)), meanwhile, began)
-            if ended is None and time.monotonic() - began > LONGEST * story.stalled:
-                ended = "it takes too long"
-            if ended is None and kills == len(deaths.noted(folder, "kills")):
-                ended = "the worker broke"
-            if ended is not None:
-                stuck = ended
-                break
-        return _outcome(story, folder, operator, stuck, time.monotonic() - began)
+            if ended is None and kills == _kills_of_workers(folder):
+                raise HarnessError("a worker ended that nobody killed")
+        outcome = _outcome(story, folder, operator, ended, time.monotonic() - began)
+        is_good = outcome.is_kept
+        return outcome
     finally:
-        if os.environ.get("SPOUTGEN_KEEP_STORIES") != "1":
+        if is_good or os.environ.get("SPOUTGEN_KEEP_STORIES") != "1":
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"{folder}: {story}", file=sys.stderr, flush=True)
+
+
+def _kills_of_workers(folder):
+    return sum(kill.startswith("worker") for kill in deaths.noted(folder, "kills"))
+
+
+class HarnessError(Exception):
+    """What happened says nothing about the promise."""
 
 
 def fork(live: Callable[[], None]) -> int:
@@ -172,21 +194,17 @@ def delete_open_commits(story: Story, folder: Path) -> int:
 
 def _watch(story, folder, pid, meanwhile, began):
     """Wait for the end of a worker (None), or of the story: "" for a good one, else why it is stuck."""
-    since, before = time.monotonic(), -1
+    patience = Patience(folder, pid, story.stalled, REFUSALS)
     try:
         while os.waitpid(pid, os.WNOHANG) == (0, 0):
             meanwhile(folder)
             time.sleep(0.01)
-            progress = _size(folder / "progress") + _size(folder / "kills")
-            if progress != before:
-                before, since = progress, time.monotonic()
             if (folder / "last").exists() and verdict.is_complete(story.kind, folder):
                 return ""
-            if time.monotonic() - began > LONGEST * story.stalled:
-                return "it takes too long"
-            if time.monotonic() - since > story.stalled:
-                wedged = deaths.noted(folder, "wedged")
-                return f"no commit any more: {wedged[-1] if wedged else 'the spout is not running, or waits'}"
+            if stuck := patience.lost():
+                return stuck
+            if time.monotonic() - began > LONGEST:
+                raise HarnessError(f"no end after {LONGEST:g} s")
         pid = 0
         return None
     finally:
@@ -201,21 +219,17 @@ def end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _size(path):
-    return path.stat().st_size if path.exists() else 0
-
-
 def _outcome(story, folder, operator, stuck, seconds):
     # While the stream has no end, what counts is what the marker claims.
     found = verdict.compare(story.kind, folder)
-    crashes = deaths.noted(folder, "crashes")
     return Outcome(
         story,
         kills=deaths.noted(folder, "kills"),
         last=found.last,
         lost=found.lost,
         repeated=found.repeated,
-        wrong=[*found.wrong, *(f"the runtime crashed: {crash}" for crash in crashes)],
+        wrong=[*found.wrong],
+        crashes=deaths.noted(folder, "crashes"),
         stuck=stuck,
         resumes=[float(line) for line in deaths.noted(folder, "resumes")],
         operator=operator,
@@ -225,6 +239,7 @@ def _outcome(story, folder, operator, stuck, seconds):
 
 def tell_all(stories: Iterable[Story], side_by_side: int = SIDE_BY_SIDE) -> list[Outcome]:
     """The outcomes of stories, in their order, each told in a process of its own."""
+    stories = list(stories)
     waiting = list(enumerate(stories))
     outcomes: dict[int, Outcome] = {}
     running: dict[int, tuple[int, Path]] = {}
@@ -241,8 +256,7 @@ def tell_all(stories: Iterable[Story], side_by_side: int = SIDE_BY_SIDE) -> list
                     time.sleep(0.01)
                     continue
                 number, path = running.pop(pid)
-                facts = json.loads(path.read_text())
-                outcomes[number] = Outcome(**{**facts, "story": Story(**_as_tuples(facts["story"]))})
+                outcomes[number] = _told(path, stories[number])
         finally:
             for pid in running:
                 end(pid)
@@ -250,8 +264,26 @@ def tell_all(stories: Iterable[Story], side_by_side: int = SIDE_BY_SIDE) -> list
 
 
 def _tell_into(story, path):
-    path.write_text(json.dumps(asdict(tell(story))))
+    try:
+        text = json.dumps(asdict(tell(story)))
+    except BaseException as error:
+        traceback.print_exc()
+        text = json.dumps(asdict(nothing_told(story, f"{type(error).__name__}: {error}")))
+    path.write_text(text)
     os._exit(0)
+
+
+def _told(path, story):
+    """What a process left; one that left nothing was killed from outside, which is no verdict either."""
+    if not path.exists():
+        return nothing_told(story, "the process that told it left no result")
+    facts = json.loads(path.read_text())
+    return Outcome(**{**facts, "story": Story(**_as_tuples(facts["story"]))})
+
+
+def nothing_told(story: Story, why: str) -> Outcome:
+    """The outcome of a story of which nothing is known."""
+    return Outcome(story, [], 0, 0, 0, [], [], "", [], 0, 0.0, why)
 
 
 def _as_tuples(facts):

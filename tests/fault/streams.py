@@ -16,6 +16,7 @@ from spout.sources import Kind, pyramid
 from spout.sources.symbol import SymbolSource
 
 KIB, MIB = 1 << 10, 1 << 20
+ENDLESS = 10**9
 # Below and above one block of a tar, the 64 KiB of a pipe, the 1 MiB that the runtime asks for.
 SIZES = {
     "small": (1, 40, 511, 512, 513, 1500, 3000),
@@ -52,7 +53,7 @@ def end_of(folder: Path) -> int:
     try:
         return int((folder / "last").read_text())
     except (FileNotFoundError, ValueError):
-        return 10**9
+        return ENDLESS
 
 
 class Sequence:

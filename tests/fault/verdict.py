@@ -9,6 +9,7 @@ import streams
 from mutations import json_of
 from spout.sources import pyramid
 
+from spoutgen.local.generations import generation_of
 from spoutgen.local.model import Commit
 from spoutgen.local.store import Store
 
@@ -40,11 +41,18 @@ def compare(kind: str, folder: Path) -> Found:
     last = streams.end_of(folder)
     facts = json_of(folder / "story")
     with Store(folder / "store.db") as store:
+        commits_torn = generation_of(facts["version"]).starts_commit != "after tar"
         if kind in ("pyramid", "parts"):
-            return _pyramid(store, facts, last)
-        if last == 10**9:  # it never came to the end: what counts is what lies below the newest record
-            last = max((_range(path)[1] for path in _data(store)), default=0)
-        return _queue(store, last) if kind == "queue" else _sequence(store, facts, last)
+            return _pyramid(store, facts, last, commits_torn)
+        if last == streams.ENDLESS:  # it never came to the end: what counts is what lies below the newest record
+            last = _newest(store, kind)
+        return _queue(store, last, commits_torn) if kind == "queue" else _sequence(store, facts, last)
+
+
+def _newest(store, kind):
+    if kind == "queue":
+        return max((int(line.split()[0]) for path in _data(store) for line in _lines(store, path)[:-1]), default=0)
+    return max((_range(path)[1] for path in _data(store)), default=0)
 
 
 def expected_files(seed: int, sizes: str, ranges: list[tuple[int, int]]) -> dict[str, bytes]:
@@ -84,12 +92,18 @@ def _fixed_paths(facts, last):
         at = end
 
 
-def _queue(store, last):
+def _queue(store, last, commits_torn):
+    """At least once: each message that the queue may forget is there, whole.
+
+    Up to 1.11.2 a part of a torn tar is committed, and here for good: there the end of such a file is no message.
+    """
     counts: Counter[int] = Counter()
     wrong = []
     for path in _data(store):
-        # Up to 1.11.2 a part of a torn tar is committed, here for good: the end of such a file is no message.
-        for line in _get(store, "master", path).split(b"\n")[:-1]:
+        *whole, rest = _lines(store, path)
+        if rest and not commits_torn:
+            wrong.append(f"{path} ends inside a message")
+        for line in whole:
             number = int(line.split()[0])
             counts[number] += 1
             if line != streams.message_bytes(number):
@@ -98,11 +112,17 @@ def _queue(store, last):
     return Found(last, lost, sum(count - 1 for count in counts.values()), tuple(wrong))
 
 
-def _pyramid(store, facts, last):
+def _lines(store, path):
+    return _get(store, "master", path).split(b"\n")
+
+
+def _pyramid(store, facts, last, commits_torn):
     """The marker is the whole pyramid; in the history of the output each line was written once, in order."""
     symbol, prefix = facts["config"]["source"]["symbol"], facts["kind"] == "parts"
+    heights = [(len(line) - 1) // len(symbol) for line in _written_lines(store, commits_torn)]
+    if last == streams.ENDLESS:
+        return Found(max(heights, default=0), 0, 0, ())
     lines = [symbol * height for height in range(1, last + 1)]
-    heights = [(len(line) - 1) // len(symbol) for line in _written_lines(store)]
     steps = [after - before for before, after in zip([0, *heights], heights, strict=False)]
     wrong = []
     if _get(store, "master", "/output") != f"{lines[-1]}\n".encode():
@@ -114,7 +134,7 @@ def _pyramid(store, facts, last):
     for name, text in parts.items():
         if _get(store, "marker", name) != text.encode():
             wrong.append(f"{name} is not the pyramid")
-    if prefix and json.loads(_get(store, "marker", "/mymark"))["line"] != lines[-1]:
+    if prefix and json.loads(_get(store, "marker", "/mymark") or b"{}").get("line") != lines[-1]:
         wrong.append("the index has another line")
     return Found(
         last, sum(step - 1 for step in steps if step > 1), sum(1 - step for step in steps if step < 1), tuple(wrong)
@@ -122,7 +142,11 @@ def _pyramid(store, facts, last):
 
 
 def _marker_faults(store, last):
-    marker = json.loads(_get(store, "marker", "/mymark") or b"{}")
+    text = _get(store, "marker", "/mymark") or b"{}"
+    try:
+        marker = json.loads(text)
+    except ValueError:
+        return [f"the marker is torn: {text[-80:]!r}"]
     if marker.get("writing") != last or not (marker.get("committed") or 0) < last:
         return [f"the marker says {marker}, the last record is {last}"]
     return []
@@ -145,10 +169,11 @@ def _range(path):
     return int(first), int(end or first)
 
 
-def _written_lines(store):
+def _written_lines(store, commits_torn):
     """The lines that ever stood in the output, in order.
 
-    Up to 1.11.2 a part of a torn tar is committed, until it is written again: without its line end, so it is left out.
+    Up to 1.11.2 a part of a torn tar is committed (``commits_torn``), until it is written again: without its line end,
+    so it is left out.
     """
     commits: list[Commit] = store.commits("dots", "master")
     lines = [
@@ -156,8 +181,8 @@ def _written_lines(store):
         for commit in reversed(commits)
         if commit.finished is not None and commit.is_changed
     ]
-    whole = [line for line in lines if line.endswith(b"\n")]
-    return [line for before, line in zip([b"", *whole], whole, strict=False) if line != before]
+    written = [line for line in lines if line.endswith(b"\n") or not commits_torn]
+    return [line for before, line in zip([b"", *written], written, strict=False) if line != before]
 
 
 def _head(store, branch):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from zygote import Zygote
 from spoutgen.local import pipelines, usercode
 from spoutgen.local.backoff import Backoff, Backoffs
 from spoutgen.local.environment import Secrets, user_environment
-from spoutgen.local.events import CommitFinished, LogLine, Started, UserCodeExited, UserCodeStarted, Wedged
+from spoutgen.local.events import CommitFinished, LogLine, Restarting, Started, UserCodeExited, UserCodeStarted, Wedged
 from spoutgen.local.generations import generation_of
 from spoutgen.local.store import Store
 from spoutgen.local.usercode import Command
@@ -116,5 +117,22 @@ class _Watcher:
             deaths.note(self._folder, "log", f"# {time.monotonic():.3f} {event}"[:400])
         if isinstance(event, Wedged):
             deaths.note(self._folder, "wedged", event.reason)
-        if isinstance(event, UserCodeExited) and event.status == 70:
-            deaths.note(self._folder, "crashes", json.dumps(event.message))
+        if isinstance(event, Restarting):
+            deaths.note(self._folder, "refusals", f"the spout starts again: {event.reason}"[:400])
+        if isinstance(event, UserCodeExited):
+            self._take_exit(event)
+
+    def _take_exit(self, event: UserCodeExited) -> None:
+        if event.delay is None:
+            deaths.note(self._folder, "exits", str(event.status))
+        elif event.status != -signal.SIGKILL:
+            deaths.note(self._folder, "refusals", f"{event.status}: {event.message}"[:400])
+        if event.status == 70:
+            deaths.note(self._folder, "crashes", _crash(event.message))
+
+
+def _crash(last_words):
+    try:
+        return f"the runtime crashed: {json.loads(last_words)['error']}"
+    except (ValueError, KeyError):
+        return f"the runtime crashed: {last_words}"

@@ -45,9 +45,11 @@ class Fifo:
         self._patience = patience
         self._room = select.poll()
         self._room.register(self._fd, select.POLLOUT)
+        self.capacity = select.PIPE_BUF
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # beyond /proc/sys/fs/pipe-user-pages-soft: then 64 KiB must do
                 fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _BUFFER)
+            self.capacity = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write all of ``pieces``, waiting for the worker as long as it takes."""
@@ -61,6 +63,17 @@ class Fifo:
                 except BlockingIOError:
                     self._room.poll(1000 * self._patience)
                     watch.check()
+
+    def write_at_once(self, pieces: Iterable[bytes]) -> None:
+        """Write all of ``pieces`` so that a SIGKILL leaves either all of them in the FIFO or nothing.
+
+        That needs one call of ``write`` that finds room for everything: always so up to PIPE_BUF, and in an empty FIFO
+        up to its capacity, since Linux looks at a signal only where it would have to wait. What is longer can be torn.
+        """
+        whole = b"".join(pieces)
+        if select.PIPE_BUF < len(whole) <= self.capacity:
+            self.wait_until_taken()
+        self.write([whole])
 
     def wait_until_taken(self) -> None:
         """Wait until the worker has read every byte that was written."""

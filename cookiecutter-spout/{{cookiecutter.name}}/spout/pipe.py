@@ -60,8 +60,18 @@ class PipeSink:
             self.acknowledge(committed)
 
     def announce(self, announcement: Announcement) -> None:
-        """Write the announcing tar: only the marker's files."""
-        self._fifo.write(tar.archive(self._shape.files(announcement)))
+        """Write the announcing tar: only the marker's files.
+
+        The last one is what a restart is given. Workers up to 1.11.2 commit half a file when user code dies inside it
+        (v1.9.12:src/client/pfs.go:988), and half a marker says nothing: so it goes into the FIFO whole or not at all.
+        """
+        *parts, marker = self._shape.files(announcement)
+        if parts and announcement.committed is None:
+            # A worker commits the files one by one, up to 1.12.0, and never starts again from a branch that has parts
+            # but not the marker (v1.13.4:src/server/worker/driver/driver.go:566). So the first time it comes first too.
+            self._fifo.write_at_once(tar.archive(self._shape.files(announcement)[-1:]))
+        self._fifo.write(tar.entries(parts))
+        self._fifo.write_at_once(tar.archive([marker]))
 
     def wait_until_taken(self) -> None:
         """Wait until the FIFO is empty: every tar but the last one is committed."""

@@ -24,11 +24,16 @@ _PAX_PATH = b"././@PaxHeader"
 
 def archive(files: Iterable[File]) -> Iterator[bytes]:
     """The whole tar in pieces, each file's chunks as they are; ends in exactly two zero blocks."""
+    yield from entries(files)
+    yield END
+
+
+def entries(files: Iterable[File]) -> Iterator[bytes]:
+    """A tar without its end, to which more can be added."""
     for file in files:
         yield header(file.path, file.size)
         yield from file.chunks
         yield bytes(-file.size % BLOCK)
-    yield END
 
 
 def header(path: str, size: int) -> bytes:

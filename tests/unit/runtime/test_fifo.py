@@ -1,7 +1,11 @@
 """The FIFO: opened for life, emptied at the start, written to the last byte, waited for."""
 
+import contextlib
 import os
+import random
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -99,6 +103,32 @@ def test_every_byte_arrives_in_order(path, sizes):
         fifo.close()
         assert left == 0
         assert got.result(20) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("size", [4097, 60_000, 250_000])
+def test_a_kill_leaves_all_of_what_is_written_at_once_or_nothing(path, size):
+    fifo = Fifo(path, print)
+    if size > fifo.capacity:
+        pytest.skip(f"the system gives a FIFO {fifo.capacity} bytes")
+    chance = random.Random(size)
+    taken = [0, 0]  # by whole writes, by the leftovers of a kill
+    with held_open(path) as worker:
+        for _ in range(100):
+            pid = os.fork()
+            if pid == 0:
+                while True:
+                    fifo.write_at_once([bytes(size // 2), bytes(size - size // 2)])
+            end = time.monotonic() + chance.uniform(0, 0.004)
+            while time.monotonic() < end:
+                with contextlib.suppress(BlockingIOError):
+                    taken[0] += len(os.read(worker, 5000))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            while fifo.unread():
+                taken[1] += len(os.read(worker, 1 << 20))
+            assert sum(taken) % size == 0
+    fifo.close()
+    assert min(taken) > 0
 
 
 def read_all(path):

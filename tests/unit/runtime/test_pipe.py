@@ -11,7 +11,7 @@ from spout.fifo import Fifo
 from spout.journal import Journal
 from spout.marker import Announcement, JsonShape
 from spout.pipe import PipeSink
-from spout.records import Batch, Record
+from spout.records import Batch, File, Record
 
 from .worker_double import entries_of, read_tar, recorded
 
@@ -54,6 +54,27 @@ def test_every_batch_is_an_announcing_tar_and_then_a_data_tar(tmp_path, sink):
         marker(3, 4),
         {"data/4-4": b"4\n"},
     ]
+
+
+class Parts:
+    """A marker by prefix in two files."""
+
+    def files(self, announcement):
+        return [File(name, 1, [b"%d" % announcement.writing]) for name in ("mymark01", "mymark")]
+
+
+def test_a_branch_never_holds_parts_without_the_marker_that_a_restart_is_given(tmp_path):
+    os.mkfifo(tmp_path / "out")
+    fifo = Fifo(tmp_path / "out", print)
+    sink = PipeSink(CONFIG, fifo, Journal(tmp_path, fifo.identity), Parts())
+    with recorded(tmp_path / "out") as tars:
+        sink.announce(Announcement(None, 3))
+        sink.announce(Announcement(3, 4))
+        sink.wait_until_taken()
+        sink.close()
+    first, *both = tars
+    assert first == {"mymark": b"3"}
+    assert both == [{"mymark01": b"3", "mymark": b"3"}, {"mymark01": b"4", "mymark": b"4"}]
 
 
 def test_no_ack_no_journal_and_no_data_before_the_worker_has_taken_the_announcing_tar(tmp_path):
