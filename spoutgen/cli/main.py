@@ -25,6 +25,10 @@ VERBS: dict[str, str] = {
     "test": "check that the source keeps its promises, kills included",
     "build": "build the project's image, and push it",
     "local": "look into the local cluster: list, get, inspect, delete",
+    "deploy": "create or update the pipeline on a cluster, and see that it runs",
+    "status": "how deployed spouts go: version, drift, commits, marker",
+    "logs": "what a deployed spout printed",
+    "marker": "show, export, import, set, rewind or reset a marker",
     "schema": "print the JSON Schema of the spec",
 }
 

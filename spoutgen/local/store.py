@@ -125,6 +125,14 @@ class Store:
         """The id of the branch's head commit; None if there is no commit or no such branch."""
         return next((found.head for found in self.branches(repo) if found.name == branch), None)
 
+    def drop_head(self, repo: str, branch: str) -> None:
+        """Leave a branch without a head, as ``create branch`` without ``--head`` does; its commits stay in the repo.
+
+        v1.13.4:src/server/pfs/server/driver.go:2495.
+        """
+        with self.writing() as db:
+            db.execute("UPDATE branches SET head = NULL WHERE id = ?", (self._branch(repo, branch),))
+
     def _repo(self, name: str) -> int:
         row = self._db.execute("SELECT id FROM repos WHERE name = ?", (name,)).fetchone()
         if row is None:

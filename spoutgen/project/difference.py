@@ -70,7 +70,10 @@ def facts(pipeline: Mapping[str, Any], pachyderm: int) -> Facts:
     source = config.get("source", {})
     kind = str(source.get("type", ""))
     names = source_schema(kind)["x-spoutgen"].get("identity", ()) if kind in source_types() else ()
-    named = _path(pipeline, "spout", "marker")
+    # 2.x knows no markers: there only the runtime's configuration names it.
+    named = (
+        _path(pipeline, "spout", "marker") if pachyderm == 1 else next(iter(config.get("marker", {}).values()), None)
+    )
     is_prefix = "prefix" in config.get("marker", {})
     return Facts(
         pachyderm=pachyderm,

@@ -23,6 +23,7 @@ GROUPS = {
     "3": "What a schema cannot say",
     "4": "The project folder",
     "5": "The local cluster",
+    "6": "Real clusters",
     "7": "Images",
     "9": "The command line",
 }

@@ -1,0 +1,108 @@
+"""Deploy projects to a cluster of Pachyderm 1.x or 2.x: create or update, then wait until the spout runs.
+
+What would lose the marker is refused, with the way round it. Running the command again is always safe: what is deployed
+already is left alone. `--reprocess` is never used: it would drop the marker.
+
+spoutgen deploy --dry-run            what it would do, and how far the spout has come
+spoutgen deploy --build --push       the image first
+spoutgen deploy spouts/a spouts/b    several at once; `--all spouts` for every project below a folder
+spoutgen deploy --move-marker        after `marker:` was renamed: the position goes with it
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spoutgen.cli.clusters import (
+    Teller,
+    add_folders,
+    add_options,
+    cluster_of,
+    folders_of,
+    for_each,
+    tell_failures,
+    wish_of,
+)
+
+if TYPE_CHECKING:
+    from spoutgen.cluster.connect import Wish
+    from spoutgen.deployment.deploy import Options
+    from spoutgen.deployment.plan import DeployPlan
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    add_folders(parser)
+    add_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--build", action="store_true", help="build the image first")
+    parser.add_argument("--push", action="store_true", help="push the image first; it is built for that")
+    parser.add_argument("--move-marker", action="store_true", help="carry the position to the marker's new name")
+    parser.add_argument("--keep-repo", action="store_true", help="take over an output repo that has no pipeline")
+    parser.add_argument(
+        "--wait", metavar="TIME", type=duration, default=300.0,
+        help="how long the spout has to begin to run (default: 5m; 0s: do not wait)",
+    )  # fmt: skip
+
+
+def duration(text: str) -> float:
+    """A time as the spec writes it, for ``type=``."""
+    from spoutgen.spec.units import UnitError, parse_duration
+
+    try:
+        return 0.0 if text in ("0", "0s") else parse_duration(text)
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(f"{error}" + (f": {error.hint}" if error.hint else "")) from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Deploy what is asked for, and say what was done."""
+    from spoutgen.cli.planned import take_any_text
+    from spoutgen.deployment.deploy import Options
+
+    take_any_text()
+    folders, wish = folders_of(args), wish_of(args)
+    options = Options(args.dry_run, args.move_marker, args.keep_repo, args.wait)
+    if (args.build or args.push) and not args.dry_run:
+        _build(folders, is_pushed=args.push)
+    done = for_each(folders, partial(_deploy, wish, options, Teller()))
+    return tell_failures(done)
+
+
+def _build(folders: list[Path], *, is_pushed: bool) -> None:
+    """One image after the other: a builder uses all cores by itself."""
+    from spoutgen.cli.build import Options, build_project
+
+    for folder in folders:
+        image, made = build_project(folder, Options(is_pushed=is_pushed))
+        print(f"{image}: built, {made.id}" + (f", pushed, {made.pushed}" if is_pushed else ""), flush=True)
+
+
+def _deploy(wish: Wish, options: Options, teller: Teller, folder: Path) -> None:
+    from spoutgen.deployment.deploy import deploy, make_plan
+    from spoutgen.deployment.project import read_project
+    from spoutgen.project.step import check_image, check_in_step
+
+    check_in_step(folder)
+    check_image(folder)
+    project = read_project(folder)
+    say = partial(teller.say, project.name)
+    with cluster_of(project, wish) as cluster:
+        made = make_plan(project, cluster, options)
+        for line in plan_lines(made, cluster.address):
+            say(line)
+        if not options.is_dry:
+            deploy(made, cluster, options, say)
+
+
+def plan_lines(plan: DeployPlan, address: str) -> list[str]:
+    """The plan in words."""
+    live = "there is none yet" if plan.version is None else f"version {plan.version}"
+    lines = [f"{plan.action} at {address}; {live}{', stopped' if plan.is_stopped else ''}; marker {plan.marker}"]
+    lines += [f"  {each.key}: {each.old or '(none)'} -> {each.new or '(none)'}" for each in plan.settings]
+    if plan.moved is not None:
+        lines.append("  the marker is renamed: stop, copy it, update, start")
+    return lines

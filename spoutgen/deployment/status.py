@@ -1,0 +1,121 @@
+"""How a deployed spout goes: version, drift, state, last commits, marker, lag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from spoutgen.cluster.client import Cluster, CommitFact, LivePipeline
+from spoutgen.deployment.deploy import last_lines
+from spoutgen.deployment.places import ClusterPlace
+from spoutgen.deployment.plan import marker_of, settings_between
+from spoutgen.deployment.position import MarkerError, read
+from spoutgen.deployment.project import Project
+from spoutgen.errors import SpoutgenError
+from spoutgen.project.difference import Setting, facts
+from spoutgen.project.step import check_image, check_in_step
+
+_COMMITS = 5
+_LOG_LINES = 200
+# Up to here a commit that a dead pod left open is not cleaned up (pachyderm 1.9 and 1.10, src/server/worker/master.go).
+_KEEPS_OPEN_COMMITS = re.compile(r"1\.(9|10)\.")
+_WAITS_FOR_COMMIT = re.compile(r"parent commit .*has not been finished")
+
+# How far a source is behind, in words, from the project's configuration and the position in the marker; None where
+# it cannot tell.
+Lag = Callable[[Project, Any], "str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One spout. ``drift`` is how the cluster differs from the project, ``local`` what keeps it from being deployed.
+
+    ``live`` is None where there is no such pipeline; ``marker_time`` is when the marker was committed.
+    """
+
+    project: Project
+    cluster_version: str
+    live: LivePipeline | None
+    drift: tuple[Setting, ...]
+    local: tuple[str, ...]
+    commits: tuple[CommitFact, ...]
+    marker: str
+    marker_time: datetime | None
+    lag: str | None
+    advice: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it runs as the project says."""
+        return self.live is not None and self.live.state == "running" and not (self.drift or self.local or self.advice)
+
+
+def status(project: Project, cluster: Cluster, lag: Lag | None = None) -> Status:
+    """Look at one spout. Raises ClusterError; changes nothing."""
+    version, live, local = cluster.version(), cluster.pipeline(project.name), _out_of_step(project)
+    if live is None:
+        return Status(project, version, None, (), local, (), "none", None, None, ())
+    if not live.is_spout:
+        advice = (f"the pipeline {live.name!r} is not a spout; give the spec another name",)
+        return Status(project, version, live, settings_between(live, project), local, (), "none", None, None, advice)
+    old = facts(live.document, cluster.target)
+    words, data = marker_of(cluster, live, old)
+    marked = ClusterPlace(cluster, live).commits(_COMMITS) if old.marker else []
+    newest = next((each.finished for each in marked if each.finished and not each.error), None)
+    commits = cluster.commits(live.name, str(live.document.get("output_branch") or "master"), _COMMITS)
+    return Status(
+        project=project,
+        cluster_version=version,
+        live=live,
+        drift=settings_between(live, project),
+        local=local,
+        commits=tuple(commits),
+        marker=words,
+        marker_time=newest,
+        lag=_lag(project, data, lag),
+        advice=tuple(_advice(live, version, commits, cluster)),
+    )
+
+
+def now() -> datetime:
+    """The time that ages are counted from."""
+    return datetime.now(timezone.utc)
+
+
+def _lag(project: Project, data: bytes | None, lag: Lag | None) -> str | None:
+    if lag is None or data is None:
+        return None
+    try:
+        return lag(project, read(data).committed)
+    except MarkerError:
+        return None
+
+
+def _out_of_step(project: Project) -> tuple[str, ...]:
+    found = []
+    for check in (check_in_step, check_image):
+        try:
+            check(project.folder)
+        except SpoutgenError as error:
+            found += [diagnostic.message for diagnostic in error.diagnostics]
+    return tuple(found)
+
+
+def _advice(live: LivePipeline, version: str, commits: list[CommitFact], cluster: Cluster) -> list[str]:
+    found = []
+    for commit in commits:
+        if commit.error:
+            found.append(f"commit {commit.id} is not good: {commit.error}")
+    is_open = bool(commits) and commits[0].finished is None
+    if is_open and _KEEPS_OPEN_COMMITS.match(version):
+        # An idle worker of these versions has an open commit too; one that is refused its own says so in the log.
+        lines = last_lines(cluster, live.name, _LOG_LINES)
+        if live.is_stopped or any(_WAITS_FOR_COMMIT.search(line) for line in lines):
+            found.append(
+                f"a pod that died left commit {commits[0].id} open, and Pachyderm {version} starts no other one until"
+                f" it is gone: pachctl delete commit {live.name}@{commits[0].id}"
+            )
+    return found
