@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-PARTS = ("commands", "pipe_sink", "store", "update")
+PARTS = ("commands", "deploy", "pipe_sink", "store", "update")
 
 
 def main() -> int:

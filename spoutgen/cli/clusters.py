@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Clusters are waited for, not computed with: threads do, and more of them than cores.
-_MOST_AT_ONCE = 32
+_MOST_AT_ONCE = 64
 _OUR_FAULT = 70
 
 
