@@ -91,6 +91,13 @@ class Cluster(Protocol):
     def write_file(self, repo: str, branch: str, path: str, data: bytes) -> None:
         """Put a file in the place of what is there, in a commit of its own."""
 
+    def finish_open(self, repo: str, branch: str) -> None:
+        """Finish the head of a stopped pipeline's branch, empty, if it is open: the next write gets its own commit.
+
+        On 2.x a stop and start, or a client that died, leaves one, and what is written into it is never finished. On
+        1.x nobody leaves one on the branch of markers, so nothing is done.
+        """
+
     def drop_marker(self, repo: str, branch: str, path: str) -> None:
         """Leave the spout without a marker, as before its first commit.
 

@@ -63,7 +63,10 @@ _ANSWERS = (
         r"|not logged in|token.*(?:invalid|corrupt)",
         "SG603", "the cluster at {address} does not let you do that: {said}", _LOGIN,
     ),
-    (r"project[^:]*\bnot found|project .*does not exist", "SG604", "no such project at {address}: {said}", _PROJECT),
+    (
+        r"project[^:]*\bnot found|project .*does not exist|\bno project\b",
+        "SG604", "no such project at {address}: {said}", _PROJECT,
+    ),
     (
         r"unimplemented|unknown service|unknown method",
         "SG602", "the cluster at {address} does not know the request: {said}",

@@ -106,6 +106,12 @@ class Pachctl:
         with _file(data) as file:
             self._run("put", "file", *overwrite, f"{repo}@{branch}:{path}", "-f", file, *self._in_project)
 
+    def finish_open(self, repo: str, branch: str) -> None:
+        """Finish the head. pachctl cannot clear it, but what a spout put there is whole: data and marker together."""
+        head = next(iter(self.commits(repo, branch, 1)), None)
+        if self.target == 2 and head is not None and head.finished is None:
+            self._run("finish", "commit", f"{repo}@{head.id}", *self._in_project)
+
     def drop_marker(self, repo: str, branch: str, path: str) -> None:
         """On 1.x the branch anew, without a head; on 2.x the file deleted."""
         if self.target == 1:

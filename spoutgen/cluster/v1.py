@@ -108,6 +108,9 @@ class ClusterV1:
         with self._connection.asking():
             self._pfs.PutFile(iter(requests))
 
+    def finish_open(self, repo: str, branch: str) -> None:
+        """Each marker is a commit of its own, made and finished by one call: none is ever open."""
+
     def drop_marker(self, repo: str, branch: str, path: str) -> None:
         """The branch ``marker`` with no head (v1.13.4:src/server/pfs/server/driver.go:2495)."""
         named = pfs_pb2.Branch(repo=pfs_pb2.Repo(name=repo), name=branch or MARKER_BRANCH)

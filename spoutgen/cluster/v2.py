@@ -118,6 +118,17 @@ class ClusterV2:
             ),
         )
 
+    def finish_open(self, repo: str, branch: str) -> None:
+        """Clear the head and finish it, as the runtime does at its start."""
+        head = next(iter(self.commits(repo, branch, 1)), None)
+        if head is None or head.finished is not None:
+            return
+        commit = self._commit(repo, head.id)
+        with self._connection.asking():
+            if self._pfs.inspect_commit(commit=commit).finishing == _NEVER:
+                self._pfs.clear_commit(commit=commit)
+                self._pfs.finish_commit(commit=commit)
+
     def drop_marker(self, repo: str, branch: str, path: str) -> None:
         """Delete the file; that is a commit as well."""
         self._modify(repo, branch, pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)))

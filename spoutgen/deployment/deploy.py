@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spoutgen.cluster.client import MARKER_BRANCH, Cluster, LivePipeline
 from spoutgen.cluster.failures import ClusterError, is_there_already, problem
-from spoutgen.deployment.places import inspected, marker_name, stop
+from spoutgen.deployment.places import ClusterPlace, inspected, marker_name, stop
 from spoutgen.deployment.plan import DeployPlan, check_is_safe, plan
 from spoutgen.deployment.project import Project
 from spoutgen.errors import Diagnostic
@@ -102,7 +102,11 @@ def _move(made: DeployPlan, data: bytes, cluster: Cluster, say: Say, timing: Tim
         data = again.moved if again.moved is not None else data
     branch = MARKER_BRANCH if cluster.target == 1 else str(made.project.document.get("outputBranch") or "master")
     to = marker_name(made.project.facts)
+    place = ClusterPlace(cluster, inspected(cluster, name), timing.clock, timing.sleep)
+    cluster.finish_open(name, branch)
+    place.settle()
     cluster.write_file(name, branch, f"/{to}", data)
+    place.settle()
     say(f"the marker is now also {name}@{branch}:/{to}")
 
 

@@ -19,7 +19,8 @@ from spoutgen.local.store import Store
 from spoutgen.project.difference import Facts, facts
 
 _STOPPED_WITHIN = 120.0
-_LOOK = 0.5
+_SETTLED_WITHIN = 60.0
+_LOOK = 0.1
 
 
 class Place(Protocol):
@@ -75,6 +76,20 @@ class ClusterPlace:
         """The newest commits of the marker's branch."""
         return self._cluster.commits(self._repo, self._branch, number)
 
+    def settle(self) -> None:
+        """Wait until the branch's head is finished, on 2.x with an eye on its validation. Raises ClusterError SG608."""
+        until = self._clock() + _SETTLED_WITHIN
+        while (head := next(iter(self.commits(1)), None)) is not None:
+            if head.finished is not None and head.error:
+                message = f"commit {head.id} of {self._repo} is not good: {head.error}"
+                raise ClusterError(problem("SG609", message, "the marker is as it was before"))
+            if head.finished is not None:
+                return
+            if self._clock() >= until:
+                message = f"commit {head.id} of {self._repo} is not finished after {_SETTLED_WITHIN:g} seconds"
+                raise ClusterError(problem("SG608", message, "run the command again"))
+            self._sleep(_LOOK)
+
     def read(self, commit: str | None = None) -> bytes | None:
         """The marker's bytes. An open or errored commit is none to go on from."""
         ref = commit or next((each.id for each in self.commits(20) if each.finished and not each.error), None)
@@ -85,6 +100,7 @@ class ClusterPlace:
         """Stop, let the change be made, start."""
         pipeline = self._pipeline()
         if pipeline.is_stopped:
+            self._finish()
             yield
             return
         if not is_stop:
@@ -94,6 +110,7 @@ class ClusterPlace:
             )
         stop(self._cluster, self._repo, self._clock, self._sleep)
         try:
+            self._finish()
             yield
         finally:
             self._cluster.start(self._repo)
@@ -101,10 +118,16 @@ class ClusterPlace:
     def write(self, data: bytes) -> None:
         """Put the marker."""
         self._cluster.write_file(self._repo, self._branch, f"/{self._name}", data)
+        self.settle()
 
     def drop(self) -> None:
         """Leave the spout without a marker."""
         self._cluster.drop_marker(self._repo, self._branch, f"/{self._name}")
+        self.settle()
+
+    def _finish(self) -> None:
+        self._cluster.finish_open(self._repo, self._branch)
+        self.settle()
 
     def _pipeline(self) -> LivePipeline:
         return inspected(self._cluster, self._repo)

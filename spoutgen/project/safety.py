@@ -66,6 +66,15 @@ def consequences(old: Facts, new: Facts, where: str) -> Iterator[Consequence]:
 def _other_marker_name(was: MarkerFact, is_: MarkerFact, old: Facts, new: Facts) -> Consequence:
     parts = " The numbered files need not be copied: the index alone says where to go on." if was.is_prefix else ""
     name = old.name
+    if new.pachyderm == 2:
+        return Consequence(
+            "SG411",
+            f"the marker is renamed: {was} -> {is_}",
+            f"The position is in the file /{was.name} of {name}'s output branch. The runtime looks there for exactly"
+            f" /{is_.name}, finds none, and would begin at the beginning: what was written would be written again. So"
+            f" the file must be copied to its new name while the pipeline is stopped.{parts}",
+            ("spoutgen deploy --move-marker",),
+        )
     return Consequence(
         "SG411",
         f"the marker is renamed: {was} -> {is_}",
