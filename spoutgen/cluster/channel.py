@@ -69,7 +69,7 @@ class Connection:
         options = [("grpc.max_receive_message_length", _MOST_BYTES), ("grpc.max_send_message_length", _MOST_BYTES)]
         # Two connections to one address must not share a socket: a command of its own has a connection of its own.
         options.append(("grpc.use_local_subchannel_pool", 1))
-        target = f"{context.host}:{context.port}"
+        target = context.target
         if context.is_tls:
             credentials = grpc.ssl_channel_credentials(context.certificates)
             self._channel = grpc.secure_channel(target, credentials, options=options)

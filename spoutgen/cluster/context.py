@@ -36,7 +36,12 @@ class Context:
     @property
     def address(self) -> str:
         """``grpc://host:port`` or ``grpcs://host:port``."""
-        return f"grpc{'s' if self.is_tls else ''}://{self.host}:{self.port}"
+        return f"grpc{'s' if self.is_tls else ''}://{self.target}"
+
+    @property
+    def target(self) -> str:
+        """``host:port``, as gRPC takes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def config_file(environment: Mapping[str, str] = os.environ) -> Path:

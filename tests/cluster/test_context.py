@@ -27,7 +27,7 @@ def of(**context):
         ({"pachd_address": "10.0.0.1:31400"}, "grpc://10.0.0.1:31400"),
         ({"pachd_address": "grpcs://pachd.example:443"}, "grpcs://pachd.example:443"),
         ({"pachd_address": "pachd.example", "server_cas": "QUJD"}, "grpcs://pachd.example:30650"),
-        ({"pachd_address": "grpc://[::1]:30650"}, "grpc://::1:30650"),
+        ({"pachd_address": "grpc://[::1]:30650"}, "grpc://[::1]:30650"),
     ],
 )
 def test_addresses(tmp_path, context, address):
