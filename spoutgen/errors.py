@@ -125,6 +125,7 @@ CODES: dict[str, str] = {
     "SG505": "a secret is missing on this machine",
     "SG506": "the local worker cannot start the spout",
     "SG507": "the local cluster refused the request, as Pachyderm would",
+    "SG508": "the local Pachyderm 2 needs the SDK",
     # 6xx: real clusters
     "SG601": "no cluster answers",
     "SG602": "the cluster is of another version",

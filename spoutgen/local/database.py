@@ -16,7 +16,7 @@ from uuid import uuid4
 from spoutgen.errors import Diagnostic, MachineError, Place
 
 APPLICATION_ID = 0x53504F54
-VERSION = 1
+VERSION = 2
 # How long one process waits for another's write; a commit of a large tar takes seconds.
 BUSY_SECONDS = 60.0
 
@@ -45,6 +45,9 @@ CREATE TABLE commits (
     size INTEGER NOT NULL,
     is_changed INTEGER NOT NULL,
     has_tree INTEGER NOT NULL,           -- 0: finished empty, reads as no files
+    finishing TEXT,                      -- 2.x: set before `finished`, which comes after validation
+    error TEXT NOT NULL DEFAULT '',      -- 2.x: what validation found; such a commit has no versions
+    description TEXT NOT NULL DEFAULT '',
     UNIQUE (repo, id)
 );
 CREATE INDEX commits_of_branch ON commits (branch, seq);
@@ -76,7 +79,8 @@ CREATE TABLE writes (
     path TEXT NOT NULL,
     is_overwrite INTEGER NOT NULL,
     size INTEGER NOT NULL,
-    sha256 BLOB NOT NULL
+    sha256 BLOB NOT NULL,
+    is_delete INTEGER NOT NULL DEFAULT 0 -- 2.x: nothing is put, the path is deleted
 );
 CREATE INDEX writes_of_commit ON writes (seq);
 CREATE INDEX writes_of_node ON writes (node, id);
@@ -98,7 +102,23 @@ CREATE TABLE pipelines (
     state TEXT NOT NULL,
     reason TEXT NOT NULL
 );
+CREATE TABLE projects (                  -- 2.x; the project `default` is always there
+    name TEXT PRIMARY KEY,
+    description TEXT NOT NULL,
+    created TEXT NOT NULL
+);
 """
+
+# From each earlier version to the next one.
+_MIGRATIONS = {
+    1: """
+ALTER TABLE commits ADD COLUMN finishing TEXT;
+ALTER TABLE commits ADD COLUMN error TEXT NOT NULL DEFAULT '';
+ALTER TABLE commits ADD COLUMN description TEXT NOT NULL DEFAULT '';
+ALTER TABLE writes ADD COLUMN is_delete INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE projects (name TEXT PRIMARY KEY, description TEXT NOT NULL, created TEXT NOT NULL);
+""",
+}
 
 _HINTS = {
     "full": "free some space and run again; what was committed is safe",
@@ -129,12 +149,17 @@ def machine_errors(path: Path) -> Iterator[None]:
         raise unusable(path, error.strerror or str(error), hint) from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing store. Raises MachineError SG503 if it is not one of ours, or a newer spoutgen's."""
+def connect(path: Path, *, is_shared: bool = False) -> sqlite3.Connection:
+    """Open an existing store. Raises MachineError SG503 if it is not one of ours, or a newer spoutgen's.
+
+    With ``is_shared`` several threads may use the connection, one at a time.
+    """
     with machine_errors(path):
         # mode=rw: a store that is not there is not made by looking for it.
         address = f"{path.absolute().as_uri()}?mode=rw"
-        db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        db = sqlite3.connect(
+            address, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=not is_shared
+        )
         try:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -143,6 +168,8 @@ def connect(path: Path) -> sqlite3.Connection:
             if version > VERSION:
                 hint = "install the newer spoutgen, or set SPOUTGEN_HOME to another folder"
                 raise unusable(path, f"a newer spoutgen made it (version {version}, this one knows {VERSION})", hint)
+            if version < VERSION:
+                _migrate(db)
             db.execute("PRAGMA foreign_keys = ON")
             # FULL: a finished commit survives a power cut, as on a cluster.
             db.execute("PRAGMA synchronous = FULL")
@@ -151,6 +178,16 @@ def connect(path: Path) -> sqlite3.Connection:
             db.close()
             raise
         return db
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring a store of an earlier spoutgen up to date; of several processes that try, one does it."""
+    with writing(db):
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        for old in range(version, VERSION):
+            for statement in _MIGRATIONS[old].strip().split(";\n"):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def create(path: Path) -> None:
@@ -178,7 +215,11 @@ def create(path: Path) -> None:
 
 @contextmanager
 def writing(db: sqlite3.Connection) -> Iterator[None]:
-    """One transaction, all or nothing; other processes wait for it."""
+    """One transaction, all or nothing; other processes wait for it. Within another one it is a part of that."""
+    is_part: bool = db.in_transaction
+    if is_part:
+        yield
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spoutgen.local.model import FileInfo
-from spoutgen.local.refused import RefusedError
+from spoutgen.local.refused import CollisionError
 
 CHUNK = 1 << 20
 
@@ -34,6 +34,7 @@ class _Write:
     id: int
     is_overwrite: bool
     size: int
+    is_delete: bool
 
 
 def stage(db: sqlite3.Connection, seq: int, path: str, data: Iterable[bytes], *, is_overwrite: bool) -> None:
@@ -47,6 +48,18 @@ def stage(db: sqlite3.Connection, seq: int, path: str, data: Iterable[bytes], *,
         size += len(chunk)
         digest.update(chunk)
     db.execute("UPDATE writes SET size = ?, sha256 = ? WHERE id = ?", (size, digest.digest(), write))
+
+
+def stage_delete(db: sqlite3.Connection, seq: int, path: str) -> None:
+    """Note that a file is deleted, or with a slash at the end a folder with all that is in it. 2.x only."""
+    db.execute(
+        "INSERT INTO writes (seq, path, is_overwrite, is_delete, size, sha256) VALUES (?, ?, 1, 1, 0, '')", (seq, path)
+    )
+
+
+def unstage(db: sqlite3.Connection, seq: int) -> None:
+    """Forget what was put into an open commit."""
+    db.execute("DELETE FROM writes WHERE seq = ? AND node IS NULL", (seq,))
 
 
 def _chunks(data: Iterable[bytes]) -> Iterator[bytes]:
@@ -67,8 +80,26 @@ def apply(db: sqlite3.Connection, branch: int, seq: int) -> bool:
     Raises RefusedError where a file would stand above another; pachd too finds that only here, when the commit is
     finished (v1.13.4:src/server/pkg/hashtree/db.go:715, :820), so the commit stays open.
     """
-    changed = [path for path, writes in _staged(db, seq).items() if _apply_path(db, branch, seq, path, writes)]
-    return bool(changed)
+    staged = _staged(db, seq)
+    # Deletes first: what was deleted and not written again is in nobody's way, in whatever order it came.
+    deleted = [path for path, writes in staged.items() if _apply_delete(db, branch, seq, path, writes)]
+    changed = [path for path, writes in staged.items() if writes and _apply_path(db, branch, seq, path, writes)]
+    return bool(deleted or changed)
+
+
+def _apply_delete(db: sqlite3.Connection, branch: int, seq: int, path: str, writes: list[_Write]) -> bool:
+    """Carry out the delete that ``writes`` begin with, unless a write follows it: that one is an overwrite then."""
+    if not writes[0].is_delete:
+        return False
+    is_folder = path.endswith("/")
+    if len(writes) > 1 and not is_folder:
+        return False
+    _drop(db, [writes.pop(0)])
+    old = look_up(db, branch, seq, path.rstrip("/"))
+    if old is None or old.node == 0 or (old.kind == "dir") is not is_folder:
+        return False
+    _remove(db, seq, old.node)
+    return True
 
 
 def _staged(db: sqlite3.Connection, seq: int) -> dict[str, list[_Write]]:
@@ -79,11 +110,14 @@ def _staged(db: sqlite3.Connection, seq: int) -> dict[str, list[_Write]]:
     """
     by_path: dict[str, list[_Write]] = {}
     rows = db.execute(
-        "SELECT id, path, is_overwrite, size FROM writes WHERE seq = ? AND node IS NULL ORDER BY id", (seq,)
+        "SELECT id, path, is_overwrite, size, is_delete FROM writes WHERE seq = ? AND node IS NULL ORDER BY id", (seq,)
     )
-    for id_, path, is_overwrite, size in rows.fetchall():
+    for id_, path, is_overwrite, size, is_delete in rows.fetchall():
+        if is_delete and path.endswith("/"):
+            for below in [known for known in by_path if known.startswith(path)]:
+                _drop(db, by_path.pop(below))
         before = by_path.pop(path, [])
-        write = _Write(id_, bool(is_overwrite), size)
+        write = _Write(id_, bool(is_overwrite), size, bool(is_delete))
         if is_overwrite:
             _drop(db, before)
             by_path[path] = [write]
@@ -93,11 +127,19 @@ def _staged(db: sqlite3.Connection, seq: int) -> dict[str, list[_Write]]:
 
 
 def _apply_path(db: sqlite3.Connection, branch: int, seq: int, path: str, writes: list[_Write]) -> bool:
-    is_overwrite = writes[0].is_overwrite
+    is_overwrite, is_deleted = writes[0].is_overwrite, writes[0].is_delete
+    if is_deleted:
+        _drop(db, [writes.pop(0)])
     old = look_up(db, branch, seq, path)
     if old is not None and old.kind == "dir":
+        if is_deleted:
+            # A delete of 2.x means the file alone (v2.11.6:src/internal/storage/fileset/unordered_writer.go), and the
+            # two are found to collide when the commit is validated (.../fileset/validator.go:57).
+            raise CollisionError(f"{path}/", f"{path} is a folder")
         if not is_overwrite:
-            raise RefusedError(f'could not put file at "{path}"; a file of type directory is already there')
+            raise CollisionError(
+                f"{path}/", f'could not put file at "{path}"; a file of type directory is already there'
+            )
         # An overwrite deletes whatever stands there first, a whole folder too, and says nothing
         # (v1.13.4:src/server/pfs/server/driver.go:4218).
         _remove(db, seq, old.node)
@@ -133,7 +175,8 @@ def _make_nodes(db: sqlite3.Connection, branch: int, seq: int, path: str) -> lis
         there = _version(db, node, seq) if is_folder else None
         if there is not None and there.kind == "file":
             folder = "/".join(parts[: depth + 1])
-            raise RefusedError(
+            raise CollisionError(
+                path,
                 f'attempted to visit "{folder}", but it\'s not a directory',
                 f"{folder} is a file, so nothing can stand below it: change the spout's output.path",
             )

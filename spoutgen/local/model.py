@@ -33,6 +33,9 @@ class Branch:
 class Commit:
     """A commit; ``finished`` is None while it is open.
 
+    ``finishing`` and ``error`` are 2.x's: between finishing and finished the files are validated, and a commit whose
+    validation failed is finished with an error and passed over by its children.
+
     ``size`` is that of all files at this commit, as Pachyderm's SizeBytes. ``is_changed`` says whether any file differs
     from the parent's; an announcing tar makes commits that change nothing on the output branch.
     """
@@ -45,6 +48,9 @@ class Commit:
     finished: datetime | None
     size: int
     is_changed: bool
+    finishing: datetime | None = None
+    error: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import re
 from spoutgen.local.refused import RefusedError
 
 # v1.13.4:src/server/pkg/path/path.go:29
-_GLOB = re.compile(r"[*?\[\]{}!()@+^]")
+GLOB = re.compile(r"[*?\[\]{}!()@+^]")
 # v1.13.4:src/server/pkg/path/path.go:81
-_PRINTABLE = re.compile(r"[ -~]+\Z")
+PRINTABLE = re.compile(r"[ -~]+\Z")
 
 
 def clean(name: str) -> str:
@@ -30,10 +30,10 @@ def checked(name: str) -> str:
     if clean(name).startswith("../"):
         raise RefusedError(f"path ({name}) invalid: traverses above root")
     path = canonical(name)
-    if not _PRINTABLE.match(path):
+    if not PRINTABLE.match(path):
         hint = "printable ASCII only; the path comes from the spout's output.path and the names of its records"
         raise RefusedError(f"path ({path!r}) invalid: only printable ASCII characters allowed", hint)
-    glob = _GLOB.search(path)
+    glob = GLOB.search(path)
     if glob:
         raise RefusedError(
             f"path ({path}) invalid: globbing character ({glob[0]}) not allowed in path",

@@ -32,6 +32,11 @@ class Pipeline:
     state: str
     reason: str
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it does not run, so that on 2.x others may write to its output."""
+        return self.state == "paused"
+
 
 def pipelines(store: Store) -> list[Pipeline]:
     """Every pipeline, the newest first."""
@@ -71,19 +76,29 @@ def submit(store: Store, spec: SpoutSpec, folder: Path) -> Pipeline:
     branches = (spec.output_branch, MARKER_BRANCH) if spec.marker else (spec.output_branch,)
     if before is None:
         store.create_repo(spec.name, f"Output repo for pipeline {spec.name}.", branches)
-        with store.writing() as db:
-            text, now = _as_text(spec), store.now()
-            values = (spec.name, 1, text, uuid4().hex, str(folder), now, now, "starting", "")
-            db.execute(f"INSERT INTO pipelines ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        insert(store, spec, str(folder))
     elif before.spec.document != spec.document:
         _finish_open_commits(store, spec.name)
         store.create_repo(spec.name, f"Output repo for pipeline {spec.name}.", branches)
-        with store.writing() as db:
-            db.execute(
-                "UPDATE pipelines SET version = version + 1, spec = ?, spec_commit = ?, updated = ? WHERE name = ?",
-                (_as_text(spec), uuid4().hex, store.now(), spec.name),
-            )
+        add_version(store, spec)
     return inspect(store, spec.name)
+
+
+def insert(store: Store, spec: SpoutSpec, folder: str) -> None:
+    """Note a pipeline that there was not; its repo is the caller's business."""
+    with store.writing() as db:
+        text, now = _as_text(spec), store.now()
+        values = (spec.name, 1, text, uuid4().hex, folder, now, now, "starting", "")
+        db.execute(f"INSERT INTO pipelines ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def add_version(store: Store, spec: SpoutSpec) -> None:
+    """Give a pipeline its next version."""
+    with store.writing() as db:
+        db.execute(
+            "UPDATE pipelines SET version = version + 1, spec = ?, spec_commit = ?, updated = ? WHERE name = ?",
+            (_as_text(spec), uuid4().hex, store.now(), spec.name),
+        )
 
 
 def _check_is_gone(before: Pipeline, folder: Path) -> None:

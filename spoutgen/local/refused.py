@@ -15,6 +15,14 @@ class RefusedError(SpoutgenError):
         super().__init__(Diagnostic("SG507", message, None, hint))
 
 
+class CollisionError(RefusedError):
+    """A file and a folder at one place; ``path`` is what stands below the file. 1.x and 2.x have other words for it."""
+
+    def __init__(self, path: str, message: str, hint: str | None = None) -> None:
+        self.path = path
+        super().__init__(message, hint)
+
+
 class UnfinishedParentError(RefusedError):
     """A commit cannot be started on top of ``commit``, which is still open."""
 

@@ -26,9 +26,13 @@ class SecretRef:
 
 @dataclass(frozen=True, slots=True)
 class SpoutSpec:
-    """The part of a pipeline spec that the worker acts on; ``document`` is the whole of it."""
+    """The part of a pipeline spec that the worker acts on; ``document`` is the whole of it.
+
+    ``name`` is the store's name of pipeline and repo: with the project before a slash, unless that is ``default``.
+    """
 
     name: str
+    is_spout: bool
     description: str
     cmd: tuple[str, ...]
     stdin: tuple[str, ...]
@@ -49,7 +53,13 @@ def read_spec(file: Path) -> SpoutSpec:
     except (OSError, ValueError) as error:
         raise _wrong(file, f"it cannot be read: {error}") from error
     try:
-        return parse(document)
+        spec = parse(document)
+        if not spec.is_spout:
+            raise ValueError("it has no `spout`")
+        if not spec.cmd:
+            # v1.13.4:src/server/worker/driver/driver.go:731
+            raise ValueError("no command specified (transform.cmd)")
+        return spec
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _wrong(file, f"it is not the pipeline spec of a spout: {error}") from error
 
@@ -57,19 +67,17 @@ def read_spec(file: Path) -> SpoutSpec:
 def parse(document: Mapping[str, Any]) -> SpoutSpec:
     """A pipeline spec's plain data as the worker sees it. Raises ValueError, KeyError or TypeError where it is none."""
     fields = _snake_case(document)
-    transform, spout = _snake_case(fields["transform"]), _snake_case(fields["spout"])
-    name = fields["pipeline"]["name"]
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise ValueError(f"{name!r} is no name for a pipeline")
-    cmd = tuple(transform.get("cmd", ()))
-    if not cmd:
-        # v1.13.4:src/server/worker/driver/driver.go:731
-        raise ValueError("no command specified (transform.cmd)")
+    transform, spout = _snake_case(fields["transform"]), _snake_case(fields.get("spout") or {})
+    name, project = fields["pipeline"]["name"], (fields["pipeline"].get("project") or {}).get("name") or "default"
+    for part in (name, project):
+        if not isinstance(part, str) or not _NAME.match(part):
+            raise ValueError(f"{part!r} is no name for a pipeline")
     secrets = (_snake_case(secret) for secret in transform.get("secrets", ()))
     return SpoutSpec(
-        name=name,
+        name=name if project == "default" else f"{project}/{name}",
+        is_spout=fields.get("spout") is not None,
         description=fields.get("description", ""),
-        cmd=cmd,
+        cmd=tuple(transform.get("cmd", ())),
         stdin=tuple(transform.get("stdin", ())),
         env=dict(transform.get("env", {})),
         secrets=tuple(SecretRef(s["name"], s.get("env_var"), s.get("mount_path")) for s in secrets),

@@ -20,7 +20,8 @@ from spoutgen.local.refused import NotFoundError, RefusedError, UnfinishedParent
 _COMMIT_ID = re.compile(r"[0-9a-f]{32}\Z")
 _COMMIT = (
     "SELECT commits.seq, commits.branch, commits.id, repos.name, branches.name, parents.id, commits.started,"
-    " commits.finished, commits.size, commits.is_changed, commits.has_tree FROM commits"
+    " commits.finished, commits.size, commits.is_changed, commits.has_tree, commits.finishing, commits.error,"
+    " commits.description FROM commits"
     " JOIN repos ON repos.id = commits.repo JOIN branches ON branches.id = commits.branch"
     " LEFT JOIN commits AS parents ON parents.seq = commits.parent"
 )
@@ -44,17 +45,20 @@ class _Row:
 class Store:
     """One connection to the store file. Use it in one thread; any number of processes may have their own."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        """Open the store at ``path``, which must exist. Raises MachineError SG503."""
+    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now, *, is_shared: bool = False) -> None:
+        """Open the store at ``path``, which must exist. Raises MachineError SG503.
+
+        With ``is_shared`` several threads may use it, one at a time.
+        """
         self.path = path
         self._clock = clock
-        self._db = database.connect(path)
+        self._db = database.connect(path, is_shared=is_shared)
 
     @classmethod
-    def create(cls, path: Path, clock: Callable[[], datetime] = utc_now) -> Store:
+    def create(cls, path: Path, clock: Callable[[], datetime] = utc_now, *, is_shared: bool = False) -> Store:
         """Open the store at ``path``, made empty first if there is none. Raises MachineError SG503."""
         database.create(path)
-        return cls(path, clock)
+        return cls(path, clock, is_shared=is_shared)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -149,7 +153,19 @@ class Store:
         with self.writing():
             return self._commit(self._start(repo, branch)).commit
 
-    def _start(self, repo: str, branch: str) -> int:
+    def started(self, repo: str, branch: str, id_: str | None = None, description: str = "") -> Commit:
+        """A commit opened as `start_commit` does, within the caller's transaction; ``id_`` is that of 2.x's one."""
+        return self._commit(self._start(repo, branch, id_, description)).commit
+
+    def seq(self, commit: Commit) -> int:
+        """Where a commit stands in the order of all commits."""
+        return self._resolve(commit.repo, commit.id).seq
+
+    def commit_at(self, seq: int) -> Commit:
+        """The commit that stands there."""
+        return self._commit(seq).commit
+
+    def _start(self, repo: str, branch: str, id_: str | None = None, description: str = "") -> int:
         repo_id = self._repo(repo)
         self._db.execute("INSERT OR IGNORE INTO branches (repo, name) VALUES (?, ?)", (repo_id, branch))
         key = (repo_id, branch)
@@ -157,13 +173,13 @@ class Store:
         size = 0
         if head is not None:
             parent = self._commit(head).commit
-            if parent.finished is None:
+            if parent.finished is None and parent.finishing is None:
                 raise UnfinishedParentError(repo, parent.id)
             size = parent.size
         seq = self._db.execute(
-            "INSERT INTO commits (id, repo, branch, parent, started, size, is_changed, has_tree)"
-            " VALUES (?, ?, ?, ?, ?, ?, 0, 1)",
-            (uuid4().hex, repo_id, branch_id, head, self.now(), size),
+            "INSERT INTO commits (id, repo, branch, parent, started, size, is_changed, has_tree, description)"
+            " VALUES (?, ?, ?, ?, ?, ?, 0, 1, ?)",
+            (id_ or uuid4().hex, repo_id, branch_id, head, self.now(), size, description),
         ).lastrowid
         self._db.execute("UPDATE branches SET head = ? WHERE id = ?", (seq, branch_id))
         return int(seq or 0)
@@ -198,6 +214,17 @@ class Store:
             row = self._resolve(repo, id_)
             if row.commit.finished is not None:
                 raise RefusedError(f"commit {repo}@{id_} is finished", "only open commits can be deleted here")
+            db.execute(
+                "UPDATE branches SET head = (SELECT parent FROM commits WHERE seq = ?) WHERE id = ?",
+                (row.seq, row.branch),
+            )
+            db.execute("DELETE FROM commits WHERE seq = ?", (row.seq,))
+
+    def drop_commit(self, commit: Commit) -> None:
+        """Delete a branch's head, finished or not, with what it changed."""
+        with self.writing() as db:
+            row = self._resolve(commit.repo, commit.id)
+            db.execute("DELETE FROM versions WHERE seq = ?", (row.seq,))
             db.execute(
                 "UPDATE branches SET head = (SELECT parent FROM commits WHERE seq = ?) WHERE id = ?",
                 (row.seq, row.branch),
@@ -354,7 +381,9 @@ class Store:
 
 
 def _as_row(row: Any) -> _Row:
-    seq, branch_id, id_, repo, branch, parent, started, finished, size, is_changed, has_tree = row
-    ended = datetime.fromisoformat(finished) if finished else None
-    commit = Commit(repo, branch, id_, parent, datetime.fromisoformat(started), ended, size, bool(is_changed))
+    seq, branch_id, id_, repo, branch, parent, started, finished, size, is_changed, has_tree, *of_2 = row
+    finishing, error, description = of_2
+    start = datetime.fromisoformat(started)
+    ended, ending = (datetime.fromisoformat(at) if at else None for at in (finished, finishing))
+    commit = Commit(repo, branch, id_, parent, start, ended, size, bool(is_changed), ending, error, description)
     return _Row(seq, branch_id, bool(has_tree), commit)
