@@ -145,7 +145,7 @@ def warn(plan: Plan) -> None:
     from spoutgen.report import as_text
 
     sys.stderr.writelines(f"{line}\n" for each in plan.consequences for line in consequence_lines(each))
-    if plan.image.is_reused:
+    if plan.image.is_reused and not plan.conflicts:  # with conflict marks in them, the files are no image's yet
         sys.stderr.write(as_text([replace(reused_tag(plan.folder, plan.image.is_), severity="warning")]))
 
 

@@ -66,6 +66,8 @@ def _one(args: argparse.Namespace) -> int:
         print(file_line(decision))
     if done.image.was != done.image.is_:
         print(f"image {done.image.was} -> {done.image.is_}: build and push it before you deploy")
+    if args.template:
+        print(f"template {args.template}: later updates use it too")
     print("nothing to do" if not done.news else "updated, with conflicts" if done.conflicts else "updated", flush=True)
     warn(done)
     if done.conflicts:

@@ -88,11 +88,16 @@ def plan(folder: Path, template: Template | None = None, bump: Bump = "no") -> P
     check_is_settled(folder)
     template = template or locked_template(lock, folder)
     if bump != "always":
-        planned = _quick(folder, lock, template) or _plan(folder, lock, load(folder), template, {})
+        planned = _quick(folder, lock, template) or _plan(folder, lock, _loaded(folder, lock), template, {})
         if bump == "no" or not planned.image.is_reused:
             return planned
     loaded = _with_bumped_image(folder, lock, load(folder))
     return _plan(folder, lock, loaded, template, {SPEC: Entry(loaded.text.encode())})
+
+
+def _loaded(folder: Path, lock: Lock) -> LoadedSpec:
+    """The project's spec, whose text need not be checked twice by one version of spoutgen."""
+    return load(folder, known_digest=lock.spec if lock.spoutgen == __version__ else "")
 
 
 def quick_plan(folder: Path, template: Template | None = None) -> Plan | None:

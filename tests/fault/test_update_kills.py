@@ -27,28 +27,84 @@ image: spout-marker:v1
 source: {type: symbol, symbol: ".", interval: 30s}
 marker: mymark
 """
-# Dies at the N-th event by which Python is about to change the project; ends by itself if there are fewer.
+# Forks for each order, which reads "VERB STEP FOLDER". The child dies at the STEP-th event by which Python is about to
+# change the project; it ends by itself if there are fewer. So a kill costs no start of an interpreter.
 KILLER = """
 import os, signal, sys
 from pathlib import Path
+import spoutgen.project.render, spoutgen.project.textmerge, spoutgen.spec.schema
 from spoutgen.project.update import abort, update
 
-verb, folder, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+spoutgen.spec.schema._validator()
+for order in sys.stdin:
+    verb, step, folder = order.rstrip("\\n").split(" ", 2)
+    child = os.fork()
+    if not child:
+        break
+    _, status = os.waitpid(child, 0)
+    print("status", os.waitstatus_to_exitcode(status), flush=True)
+else:
+    sys.exit()
+
+left = int(step)
 def count(event, args):
     global left
     changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link", "shutil.copyfile")
-    if (changes or event == "open" and args[1] and args[1] != "rb") and str(folder) in str(args[:2]):
+    if (changes or event == "open" and args[1] and args[1] != "rb") and folder in str(args[:2]):
         left -= 1
         if event == "os.rename" and str(args[1]).endswith(".spoutgen/update"):
-            print("staged", int(sys.argv[3]) - left)
+            print("staged", int(step) - left, flush=True)
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
-{"update": update, "abort": abort}[verb](folder)
-print("all", int(sys.argv[3]) - left)
+status = 1
+try:
+    {"update": update, "abort": abort}[verb](Path(folder))
+    print("all", int(step) - left, flush=True)
+    status = 0
+finally:
+    os._exit(status)
 """
-# Kills spread evenly over the steps; SPOUTGEN_SOAK=1 takes every single one.
-SPREAD = range(8)
+# The steps are shared out to this many tests, so that a failure names the place. Each takes every fourth of its steps;
+# SPOUTGEN_SOAK=1 takes every single one, in two minutes.
+SHARES = range(8)
+STRIDE = len(SHARES) * (1 if os.environ.get("SPOUTGEN_SOAK") else 4)
+
+
+class Killer:
+    """The process that forks what is to be killed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", KILLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, verb: str, project: Path, step: int) -> dict[str, int]:
+        """Run the verb, killed at its ``step``-th change; its ``status``, and the numbers that it got to tell."""
+        self._process.stdin.write(f"{verb} {step} {project}\n")
+        self._process.stdin.flush()
+        told = {}
+        while "status" not in told:
+            line = self._process.stdout.readline()
+            assert line, "the killer has died"
+            name, number = line.split()
+            told[name] = int(number)
+        assert told["status"] in (0, -signal.SIGKILL)
+        return told
+
+    def kill(self, verb: str, project: Path, step: int) -> bool:
+        """The same; whether it came to the kill."""
+        return self.run(verb, project, step)["status"] != 0
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def killer():
+    killer = Killer()
+    yield killer
+    killer.close()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +117,7 @@ def pristine(tmp_path_factory):
     template, folder = home / "template", home / "spoutmarker"
     shutil.copytree(template_dir(), template, ignore=shutil.ignore_patterns("__pycache__"))
     generated = template / "{{cookiecutter.name}}"
+    shutil.rmtree(generated / "spout")  # what need not change makes no step
     (generated / "gone.txt").write_text("generated once\n")
     (generated / "file").write_text("a file at first\n")
     (generated / "folder").mkdir()
@@ -95,35 +152,20 @@ def files(folder):
     return {p: e for p, e in read_tree(folder).items() if not p.startswith(".spoutgen/update")}
 
 
-def kill(verb: str, project: Path, step: int) -> bool:
-    """Run the verb, killed at its ``step``-th change; whether it came to that."""
-    done = run(verb, project, step)
-    assert done.returncode in (0, -signal.SIGKILL)
-    return done.returncode != 0
-
-
-def run(verb: str, project: Path, step: int) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", KILLER, verb, str(project), str(step)]
-    return subprocess.run(command, check=False, env=dict(os.environ), stdout=subprocess.PIPE)
-
-
 @pytest.fixture(scope="module")
-def steps(pristine, tmp_path_factory):
+def steps(pristine, killer, tmp_path_factory):
     """How many changes an update makes, how many of them before it is staged, and how many an abort makes."""
     folder = Path(shutil.copytree(pristine, tmp_path_factory.mktemp("steps") / "spoutmarker"))
-    counted = dict(line.split() for line in run("update", folder, 10**6).stdout.decode().splitlines())
+    counted = killer.run("update", folder, 10**6)
     shutil.rmtree(folder)
     shutil.copytree(pristine, folder)
-    kill("update", folder, int(counted["staged"]))
-    abort_all = dict(line.split() for line in run("abort", folder, 10**6).stdout.decode().splitlines())["all"]
-    return {"update": int(counted["all"]), "staged": int(counted["staged"]), "abort": int(abort_all)}
+    assert killer.kill("update", folder, counted["staged"])
+    return {**counted, "update": counted["all"], "abort": killer.run("abort", folder, 10**6)["all"]}
 
 
-def spread(part: int, whole: int) -> list[int]:
-    """The kills of one share of a test: one, or with SPOUTGEN_SOAK=1 all of that share."""
-    if os.environ.get("SPOUTGEN_SOAK"):
-        return list(range(part, whole + 1, len(SPREAD)))
-    return [part * whole // (len(SPREAD) - 1)]
+def test_there_are_steps_to_be_killed_at(steps):
+    assert steps["update"] > steps["staged"] + 20 > 40
+    assert steps["abort"] > 20
 
 
 @pytest.fixture(scope="module")
@@ -151,21 +193,21 @@ def again(pristine, project):
     return make
 
 
-@pytest.mark.parametrize("part", SPREAD)
-def test_killed_then_updated(project, again, updated, steps, part):
-    for step in spread(part, steps["update"]):
+@pytest.mark.parametrize("share", SHARES)
+def test_killed_then_updated(project, again, updated, steps, killer, share):
+    for step in range(share, steps["update"] + 1, STRIDE):
         again()
-        assert kill("update", project, step) == (step < steps["update"])
+        assert killer.kill("update", project, step) == (step < steps["update"])
         update(project)
         assert files(project) == updated
         assert read_orders(project) is None
 
 
-@pytest.mark.parametrize("part", SPREAD)
-def test_killed_then_aborted(project, again, pristine, updated, steps, part):
-    for step in spread(part, steps["update"]):
+@pytest.mark.parametrize("share", SHARES)
+def test_killed_then_aborted(project, again, pristine, updated, steps, killer, share):
+    for step in range(share, steps["update"] + 1, STRIDE):
         again()
-        kill("update", project, step)
+        killer.kill("update", project, step)
         if read_orders(project) is None:
             assert files(project) == (files(pristine) if step < steps["staged"] else updated)
             continue
@@ -176,26 +218,26 @@ def test_killed_then_aborted(project, again, pristine, updated, steps, part):
         assert read_orders(project) is None
 
 
-@pytest.mark.parametrize("part", SPREAD)
-def test_killed_while_aborting(project, again, pristine, steps, part):
-    for step in spread(part, steps["abort"]):
+@pytest.mark.parametrize("share", SHARES)
+def test_killed_while_aborting(project, again, pristine, steps, killer, share):
+    for step in range(share, steps["abort"] + 1, STRIDE):
         again()
-        kill("update", project, steps["staged"] + 5)
+        killer.kill("update", project, steps["staged"] + 5)
         assert read_orders(project) is not None
-        kill("abort", project, step)
+        killer.kill("abort", project, step)
         if read_orders(project) is not None:
             abort(project)
         assert files(project) == files(pristine)
 
 
-@pytest.mark.parametrize("part", SPREAD)
-def test_killed_while_undoing_conflicts(project, again, steps, part):
-    for step in spread(part, steps["abort"]):
+@pytest.mark.parametrize("share", SHARES)
+def test_killed_while_undoing_conflicts(project, again, steps, killer, share):
+    for step in range(share, steps["abort"] + 1, STRIDE):
         again()
         replace(project / "Dockerfile", "# Runs as root", "# Walks as root")
         before = files(project)
         assert update(project).conflicts
-        kill("abort", project, step)
+        killer.kill("abort", project, step)
         if read_orders(project) is not None:
             abort(project)
         assert files(project) == before

@@ -97,3 +97,28 @@ def test_what_has_nothing_to_do_is_known_without_rendering(project):
     assert quick_update(project, bump="needed") is None
     replace(project / "spout.yaml", '"."', '"*"')
     assert quick_plan(project) is None
+
+
+def test_two_hundred_projects(project, tmp_path):
+    root = tmp_path / "tree"
+    names = [f"{number:03d}" for number in range(200)]
+    for name in names:
+        shutil.copytree(project, root / name, copy_function=os.link)
+    wrong, conflict, done = set(names[::50]), set(names[1::50]), set(names[2::10])
+    for name in set(names) - done:
+        for file in ("spout.yaml", "pipeline.json"):  # what is shared is not to be written into
+            data = (root / name / file).read_bytes()
+            (root / name / file).unlink()
+            (root / name / file).write_bytes(data)
+        replace(root / name / "spout.yaml", '"."', '"*"')
+        if name in wrong:
+            replace(root / name / "spout.yaml", "version: 1", "version: 7")
+        if name in conflict:
+            replace(root / name / "pipeline.json", "30", "31")
+    outcomes = {one.folder.name: one for one in for_all(find_projects(root), quick_update, update)}
+    assert sorted(outcomes) == names
+    assert {name for name in names if outcomes[name].status} == wrong
+    assert {name for name in names if outcomes[name].plan and outcomes[name].plan.conflicts} == conflict
+    assert {name for name in names if outcomes[name].plan and not outcomes[name].plan.news} == done
+    for name in set(names) - wrong - conflict - done:
+        assert '\\"*\\"' in (root / name / "pipeline.json").read_text()

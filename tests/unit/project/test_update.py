@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from projects import PROJECT, STORY, replace
 
-from spoutgen.errors import ConflictError, MachineError, ProjectError
+from spoutgen import __version__
+from spoutgen.errors import ConflictError, MachineError, ProjectError, SpecError
 from spoutgen.project import apply
 from spoutgen.project.apply import alone, read_orders
 from spoutgen.project.create import create
@@ -19,7 +20,7 @@ from spoutgen.project.step import check_image, check_in_step
 from spoutgen.project.template import Template
 from spoutgen.project.tree import read_tree
 from spoutgen.project.update import abort, update
-from spoutgen.spec import load_text
+from spoutgen.spec import load_text, violations
 
 
 def codes(error):
@@ -518,3 +519,25 @@ def test_a_seed_that_the_project_never_had_is_written_once(project, template, dr
     (project / "README.md").unlink()
     replace(project / "spout.yaml", '"."', '"*"')
     assert news(update(project)) == {"pipeline.json": "change"}
+
+
+def test_a_spec_that_this_version_has_checked_is_not_asked_of_the_schema_again(project, template, monkeypatch):
+    asked = []
+    check = violations.check
+    monkeypatch.setattr(violations, "check", lambda *args: asked.append(1) or check(*args))
+    replace(template / PROJECT / "Dockerfile", "WORKDIR", "LABEL a=1\nWORKDIR")
+    assert [decision.path for decision in update(project).news] == ["Dockerfile"]
+    assert asked == []
+    replace(project / "spout.yaml", '"."', '"*"')
+    update(project)
+    assert asked == [1]
+    replace(template / PROJECT / "Dockerfile", "LABEL a=1", "LABEL a=2")
+    replace(project / ".spoutgen/lock.json", f'"spoutgen": "{__version__}"', '"spoutgen": "0.0.9"')
+    update(project)
+    assert asked == [1, 1], "another version may have had another schema"
+
+
+def test_a_spec_that_was_edited_to_be_wrong_is_told(project):
+    replace(project / "spout.yaml", "version: 1", "version: 7")
+    with pytest.raises(SpecError):
+        update(project)
