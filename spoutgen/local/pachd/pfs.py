@@ -18,7 +18,7 @@ from spoutgen.local.model import Commit, FileInfo
 from spoutgen.local.pachd.commits import Commits
 from spoutgen.local.pachd.names import DEFAULT, as_branch, as_commit, as_repo, of_repo, target
 from spoutgen.local.pachd.paths import Change
-from spoutgen.local.pachd.wire import AlreadyExistsError, Call, Method, UnimplementedError
+from spoutgen.local.pachd.wire import AlreadyExistsError, Call, Method, UnimplementedError, is_whole
 from spoutgen.local.refused import NotFoundError, RefusedError
 
 _PIECE = 1 << 20
@@ -213,7 +213,7 @@ class Pfs:
             raise RefusedError("first message must be a set commit message")
         where = target(first.set_commit)
         changes = [_change(request) for request in requests]
-        if call.is_gone:
+        if not is_whole(call.context):
             # A stream that breaks leaves nothing.
             raise RefusedError("context canceled")
         self._commits.modify(where, changes, lambda repo, branch: self.may_start(call, repo, branch))

@@ -6,6 +6,7 @@ grpcio's generic handlers take any (de)serialiser, so upstream's own message cla
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,6 +53,21 @@ class Call:
     def is_gone(self) -> bool:
         """Whether the caller has hung up."""
         return not self.context.is_active()
+
+
+def is_whole(context: Any) -> bool:
+    """Whether a stream of requests that has ended was ended by the caller, and did not break.
+
+    To a Python server both look the same at first: the last message is followed by none, and only the next event may
+    say that the call was broken off. So an operation of our own is put behind that event, and waited for.
+    """
+    try:
+        context.send_initial_metadata(())
+    except Exception:  # noqa: BLE001 (grpcio raises a bare Exception for a call that is over)
+        return False
+    while "send_initial_metadata" in context._state.due:
+        time.sleep(0.0001)
+    return bool(context.is_active())
 
 
 @dataclass(frozen=True, slots=True)
