@@ -38,13 +38,14 @@ WHOLE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from spout.__main__ import main
-from spout.marker import JsonShape
+from spout.log import Log
+from spout.marker import Budget, JsonShape
 from spout.records import Record
 from spout.sources import KINDS, Kind
 
 class Numbers:
     identity, needs_ack = "numbers", False
-    def __init__(self, options): pass
+    def __init__(self, options, warn): pass
     def open(self, position): self.at = position or 0
     def ack(self, position): pass
     def close(self): pass
@@ -97,7 +98,9 @@ def rate_of_sink(count: int, size: int, reads_on: int | None = None) -> float:
     from spout.config import Config, Limits, Output
     from spout.fifo import Fifo
     from spout.journal import Journal
-    from spout.marker import JsonShape
+    from spout.log import Log
+    from spout.marker import Budget, JsonShape
+    from spout.metrics import Meter
     from spout.pipe import PipeSink
     from spout.records import Batch, Record
 
@@ -105,7 +108,8 @@ def rate_of_sink(count: int, size: int, reads_on: int | None = None) -> float:
     records = [Record(os.urandom(size), number, str(number)) for number in range(count)]
     with reader(reads_on) as path:
         fifo = Fifo(path, print)
-        sink = PipeSink(config, fifo, Journal(path.parent, fifo.identity), JsonShape("mymark", "bench", "numbers"))
+        shape = JsonShape("mymark", "bench", "numbers")
+        sink = PipeSink(config, fifo, Journal(path.parent, fifo.identity), shape, Budget(Log(None), Meter()))
         try:
             batch = Batch(None, count, records)
             return count * size * calls_a_second(lambda: sink.write(batch, lambda position: None))

@@ -65,7 +65,7 @@ class Sequence:
 
     identity, needs_ack = "sequence", False
 
-    def __init__(self, options):
+    def __init__(self, options, warn=None):
         self._options = options
         self._folder = Path(options["folder"])
         self._chance = random.Random()
@@ -107,7 +107,7 @@ class Queue:
 
     identity, needs_ack = "queue", True
 
-    def __init__(self, options):
+    def __init__(self, options, warn=None):
         self._folder = Path(options["folder"])
         self._most = options["most"]
         self._chance = random.Random()
@@ -173,7 +173,7 @@ class Bounded:
 
     identity, needs_ack = "symbol", False
 
-    def __init__(self, options):
+    def __init__(self, options, warn=None):
         self._folder = Path(options["folder"])
         self._source = SymbolSource({"symbol": options["symbol"], "interval": 0})
         self._height = 0

@@ -22,9 +22,11 @@ from spout.fifo import Fifo
 from spout.journal import Journal
 from spout.log import Log, credentials
 from spout.loop import run
-from spout.marker import pulled
+from spout.marker import Budget, pulled
+from spout.metrics import Meter, serve
 from spout.pipe import PipeSink
 from spout.reconnect import Reconnecting
+from spout.refine import refining
 from spout.sources import kind_of
 
 
@@ -42,7 +44,9 @@ def main() -> int:
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        spin(read_config(os.environb), Path(os.environ.get("SPOUT_PFS_ROOT", "/pfs")), log)
+        config = read_config(os.environb)
+        log = Log(sys.stdout, credentials(os.environ, config.credentials))
+        spin(config, Path(os.environ.get("SPOUT_PFS_ROOT", "/pfs")), log)
         raise RuntimeError("the loop has ended")
     except FatalError as error:
         facts = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
@@ -60,8 +64,11 @@ def main() -> int:
 
 def spin(config: Config, pfs: Path, log: Log) -> None:
     """The spout that ``config`` describes, on the folder that a worker has made at ``pfs``."""
+    meter = Meter()
+    if config.metrics:
+        serve(meter, config.metrics.port, config.metrics.stalled_after)
     kind = kind_of(config)
-    source = Reconnecting(kind.make(config.options), log)
+    source = Reconnecting(kind.make(config.options, log.warning), log, meter)
     shape = kind.shape(config, source.identity)
     fifo = Fifo(pfs / "out", lambda waited: log.warning("worker_does_not_read", seconds=round(waited, 1)))
     journal = Journal(fifo.path.parent, fifo.identity)
@@ -74,8 +81,9 @@ def spin(config: Config, pfs: Path, log: Log) -> None:
     else:
         committed, writing = (brief(json.dumps(at)) for at in (announcement.committed, announcement.writing))
         log.info("resumed", **facts, origin=origin, committed=committed, writing=writing)
-    with closing(PipeSink(config, fifo, journal, shape)) as sink, closing(source):
-        run(source, sink, announcement, config.batch, log)
+    pipe = PipeSink(config, fifo, journal, shape, Budget(log, meter))
+    with closing(refining(pipe, config, log, meter)) as sink, closing(source):
+        run(source, sink, announcement, config.batch, log, meter)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

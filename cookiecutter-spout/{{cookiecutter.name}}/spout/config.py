@@ -7,7 +7,8 @@ missing one, because ignoring it would run the spout in another way than its spe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -19,10 +20,41 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """``path`` may hold ``{first}`` and ``{last}``; ``format`` is "lines" (a file a batch) or "files" (a record)."""
+    """``path`` may hold ``{first}`` and ``{last}``; ``format`` is "lines" (a file a batch) or "files" (a record).
+
+    ``envelope`` is none, text or json; ``on_error`` is fail, skip or dead_letter, the last to ``dead_letters``.
+    """
 
     path: str
     format: str
+    envelope: str = "none"
+    on_error: str = "fail"
+    dead_letters: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``test`` is equals, in, matches (``operand`` is then a compiled pattern) or exists; of what is at ``pointer``."""
+
+    pointer: str
+    test: str
+    operand: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A record passes that meets every condition of ``include`` and none of ``exclude``."""
+
+    include: Sequence[Condition]
+    exclude: Sequence[Condition]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The port of /metrics and /healthz, and the seconds without progress after which the latter says no."""
+
+    port: int
+    stalled_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +77,14 @@ class Config:
     marker_is_prefix: bool
     output: Output
     batch: Limits
+    transform: bool = False
+    filter: Filter | None = None
+    metrics: Metrics | None = None
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The environment variables that the source takes its credentials from: options that end in ``_env``."""
+        return tuple(str(value) for name, value in self.options.items() if name.endswith("_env"))
 
 
 def read_config(environ: Mapping[bytes, bytes]) -> Config:
@@ -65,9 +105,11 @@ def _config(value: object) -> Config:
     fields = _object(value, VARIABLE)
     if fields.get("version") != VERSION:  # before its keys: another version may have others
         _refuse(f"version {brief(fields.get('version'))}", f"version {VERSION}")
-    check_keys(fields, VARIABLE, "version", "name", "source", "marker", "output", "batch")
+    optional = ("transform", "filter", "metrics")  # absent is off, so that a plain spout has a short configuration
+    check_keys(fields, VARIABLE, "version", "name", "source", "marker", "output", "batch", optional=optional)
     source = _object(fields["source"], "source")
-    output = _object(fields["output"], "output", "path", "format")
+    output = _object(fields["output"], "output")
+    check_keys(output, "output", "path", "format", optional=("envelope", "on_error", "dead_letters"))
     batch = _object(fields["batch"], "batch", "records", "bytes", "wait")
     name, is_prefix = _marker(fields["marker"])
     return Config(
@@ -76,12 +118,15 @@ def _config(value: object) -> Config:
         options={key: option for key, option in source.items() if key != "type"},
         marker=name,
         marker_is_prefix=is_prefix,
-        output=_output(_text(output["path"], "output.path"), _text(output["format"], "output.format")),
+        output=_output(output),
         batch=Limits(
             records=_count(batch["records"], "batch.records"),
             bytes=_count(batch["bytes"], "batch.bytes"),
             wait=seconds(batch["wait"], "batch.wait"),
         ),
+        transform=_flag(fields.get("transform", False), "transform"),
+        filter=_filter(fields["filter"]) if "filter" in fields else None,
+        metrics=_metrics(fields["metrics"]) if "metrics" in fields else None,
     )
 
 
@@ -95,12 +140,40 @@ def _marker(value: object) -> tuple[str, bool]:
     return name, "prefix" in fields
 
 
-def _output(path: str, form: str) -> Output:
-    if form not in ("lines", "files"):
-        _refuse(f"output.format {brief(form)!r}", '"lines" or "files"')
+def _output(value: Mapping[str, Any]) -> Output:
+    path, form = _text(value["path"], "output.path"), _one_of(value["format"], "output.format", "lines", "files")
     if form == "files" and "{first}" not in path and "{last}" not in path:
         _refuse(f"output.path {brief(path)!r}", "{first} or {last} in it, since every record gets a file of its own")
-    return Output(path, form)
+    on_error = _one_of(value.get("on_error", "fail"), "output.on_error", "fail", "skip", "dead_letter")
+    dead_letters = value.get("dead_letters", "")
+    if on_error == "dead_letter":
+        _text(dead_letters, "output.dead_letters")
+    envelope = _one_of(value.get("envelope", "none"), "output.envelope", "none", "text", "json")
+    return Output(path, form, envelope, on_error, dead_letters)
+
+
+def _filter(value: object) -> Filter:
+    fields = _object(value, "filter")
+    check_keys(fields, "filter", optional=("include", "exclude"))
+    return Filter(*([_condition(each) for each in fields.get(key, [])] for key in ("include", "exclude")))
+
+
+def _condition(value: object) -> Condition:
+    fields = _object(value, "filter")
+    test = next((key for key in fields if key != "pointer"), "")
+    check_keys(fields, "filter", "pointer", _one_of(test, "filter", "equals", "in", "matches", "exists"))
+    operand = fields[test]
+    if test == "matches":
+        try:
+            operand = re.compile(_text(operand, "filter.matches"))
+        except re.error as error:
+            _refuse(f"filter.matches {brief(operand)!r} ({error})", "a regular expression of Python")
+    return Condition(_text(fields["pointer"], "filter.pointer"), test, operand)
+
+
+def _metrics(value: object) -> Metrics:
+    fields = _object(value, "metrics", "port", "stalled_after")
+    return Metrics(_count(fields["port"], "metrics.port"), seconds(fields["stalled_after"], "metrics.stalled_after"))
 
 
 def seconds(value: object, where: str) -> float:
@@ -110,9 +183,9 @@ def seconds(value: object, where: str) -> float:
     return float(value)
 
 
-def check_keys(value: Mapping[str, Any], where: str, *keys: str) -> None:
-    """Refuse an object that has not exactly these keys."""
-    if set(value) != set(keys):
+def check_keys(value: Mapping[str, Any], where: str, *keys: str, optional: Collection[str] = ()) -> None:
+    """Refuse an object that has not exactly these keys, and maybe the ``optional`` ones."""
+    if set(value) - set(optional) != set(keys):
         _refuse(f"{where} with the keys {brief(', '.join(value)) or 'none'}", ", ".join(keys))
 
 
@@ -128,6 +201,18 @@ def _object(value: object, where: str, *keys: str) -> dict[str, Any]:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         _refuse(f"{where} {brief(repr(value))}", "text that is not empty")
+    return value
+
+
+def _one_of(value: object, where: str, *words: str) -> str:
+    if value not in words:
+        _refuse(f"{where} {brief(repr(value))}", f"one of {', '.join(words)}")
+    return str(value)
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        _refuse(f"{where} {brief(repr(value))}", "true or false")
     return value
 
 

@@ -20,12 +20,15 @@ _CREDENTIAL = re.compile(
 )
 
 
-def credentials(environ: Mapping[str, str]) -> list[str]:
-    """The values of the variables that are named like credentials; longest first, so that none hides a part of another.
+def credentials(environ: Mapping[str, str], named: Iterable[str] = ()) -> list[str]:
+    """The values of the variables that are named like credentials, and of those ``named``.
+
+    Longest first, so that none hides a part of another.
 
     Values of under four characters are left out: they would blot out half of every line.
     """
-    values = {value for name, value in environ.items() if _CREDENTIAL.search(name) and len(value) >= 4}
+    secret = {name for name in environ if name in named or _CREDENTIAL.search(name)}
+    values = {environ[name] for name in secret if len(environ[name]) >= 4}
     return sorted(values, key=len, reverse=True)
 
 

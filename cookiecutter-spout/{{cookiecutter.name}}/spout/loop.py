@@ -4,52 +4,102 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from spout.config import Limits
 from spout.fatal import brief
 from spout.log import Log
 from spout.marker import Announcement
-from spout.records import Batch, Limit, Position, Record, Sink, Source, UnrepeatableError
+from spout.metrics import Meter
+from spout.records import Batch, Lag, Limit, Position, Record, Sink, Source, UnrepeatableError
 
 IDLE = 1.0  # seconds that one read waits for the first record of a batch
+MEASURE_EVERY = 5.0  # seconds between two looks at how far behind the source is
+
+
+class Metered(Source, Protocol):
+    """A source that also says how far behind it is."""
+
+    def lag(self) -> Lag | None:
+        """How far; None where it cannot tell."""
 
 
 def run(
-    source: Source,
+    source: Metered,
     sink: Sink,
     announcement: Announcement | None,
     limits: Limits,
     log: Log,
+    meter: Meter,
     clock: Callable[[], float] = time.monotonic,
 ) -> NoReturn:
     """Go on where ``announcement`` says (None: from the beginning); return only by an exception."""
+    turn = _Turn(source, sink, limits, log, meter, clock)
     position = announcement.committed if announcement else None
-    source.open(position)
+    began = source.open(position)
+    if announcement is None and began is not None:
+        sink.begin(began)  # where "the latest" was when the spout began: never asked again
+        position = began
     if announcement and announcement.writing is not None:
         try:
             batch = read_again(source, position, announcement.writing, limits)
         except UnrepeatableError:
-            position = announcement.writing
             source.close()
+            position = announcement.writing
             source.open(position)
         else:
-            position = _write(batch, source, sink, log, clock)
+            position = turn.write(batch)
             del batch
     while True:
-        position = _advance(position, source, sink, limits, log, clock)
+        position = turn.advance(position)
 
 
-def _advance(
-    position: Position | None, source: Source, sink: Sink, limits: Limits, log: Log, clock: Callable[[], float]
-) -> Position | None:
-    """One batch further. A function of its own, so that the batch is out of memory before the next one is read."""
-    batch = read_batch(source, position, limits, clock)
-    if batch:
-        return _write(batch, source, sink, log, clock)
-    if source.needs_ack:
-        sink.flush(source.ack)
-    return position
+class _Turn:
+    """One batch further, and one more."""
+
+    def __init__(
+        self, source: Metered, sink: Sink, limits: Limits, log: Log, meter: Meter, clock: Callable[[], float]
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._limits = limits
+        self._log = log
+        self._meter = meter
+        self._clock = clock
+        self._measured_at = clock() - MEASURE_EVERY
+
+    def advance(self, position: Position | None) -> Position | None:
+        """The next batch. It is out of memory before another one is read."""
+        batch = read_batch(self._source, position, self._limits, self._clock)
+        if batch:
+            self._meter.waits()
+            position = self.write(batch)
+        elif self._source.needs_ack:
+            self._sink.flush(self._committed)
+        if self._clock() - self._measured_at >= MEASURE_EVERY:
+            self._measured_at = self._clock()
+            self._meter.behind(self._source.lag())
+        return position
+
+    def write(self, batch: Batch) -> Position:
+        """Write it, say so, and return where it ends."""
+        began = self._clock()
+        self._sink.write(batch, self._committed)
+        size = sum(len(record.data) for record in batch.records)
+        self._meter.wrote(len(batch.records), size)
+        self._log.info(
+            "batch",
+            records=len(batch.records),
+            bytes=size,
+            seconds=round(self._clock() - began, 6),
+            first=brief(batch.records[0].name),
+            last=brief(batch.records[-1].name),
+        )
+        return batch.end
+
+    def _committed(self, position: Position) -> None:
+        self._meter.add("commits_total")
+        self._source.ack(position)
 
 
 def read_batch(source: Source, start: Position | None, limits: Limits, clock: Callable[[], float]) -> Batch | None:
@@ -76,17 +126,3 @@ def read_again(source: Source, start: Position | None, until: Position, limits: 
     while not records or records[-1].position != until:
         records += source.read(Limit(limits.records, limits.bytes, until), IDLE)
     return Batch(start, until, records)
-
-
-def _write(batch: Batch, source: Source, sink: Sink, log: Log, clock: Callable[[], float]) -> Position:
-    began = clock()
-    sink.write(batch, source.ack)
-    log.info(
-        "batch",
-        records=len(batch.records),
-        bytes=sum(len(record.data) for record in batch.records),
-        seconds=round(clock() - began, 6),
-        first=brief(batch.records[0].name),
-        last=brief(batch.records[-1].name),
-    )
-    return batch.end

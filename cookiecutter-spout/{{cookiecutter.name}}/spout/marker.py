@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spout.fatal import FatalError, brief
+from spout.log import Log
+from spout.metrics import Meter
+from spout.paths import legal
 from spout.records import File, Position
 
 VERSION = 1
@@ -31,7 +34,8 @@ START_OVER = (
 class Announcement:
     """All up to ``committed`` (None: nothing yet) is committed; ``committed`` to ``writing`` is being written.
 
-    ``writing`` is None after a barrier, when nothing is; only the journal ever says so.
+    ``writing`` is None when nothing is: after a barrier (only the journal ever says so), and in the marker that says
+    where a spout began.
     """
 
     committed: Position | None
@@ -67,6 +71,33 @@ def pulled(path: Path, shape: Shape) -> Announcement | None:
     )
 
 
+class Budget:
+    """How large a marker file may be: it is written with every batch and read whole at every start."""
+
+    LARGE, TOO_LARGE = 64 << 10, 1 << 20  # bytes
+
+    def __init__(self, log: Log, meter: Meter) -> None:
+        self._log = log
+        self._meter = meter
+        self._told: set[str] = set()
+
+    def checked(self, files: list[File]) -> list[File]:
+        """``files``, each large one told once; FatalError for one that is too large."""
+        for file in files:
+            if file.size > self.TOO_LARGE:
+                raise FatalError(
+                    "marker",
+                    found=f"a marker file {file.path} of {file.size} bytes",
+                    expected=f"{self.TOO_LARGE} bytes at most",
+                    remedy="write `marker: {prefix: NAME}`, which keeps it in parts, or share the work among spouts",
+                )
+            if file.size > self.LARGE and file.path not in self._told:
+                self._told.add(file.path)
+                self._log.warning("marker_is_large", file=file.path, bytes=file.size, limit=self.TOO_LARGE)
+        self._meter.marked()
+        return files
+
+
 class JsonShape:
     """One JSON object in the file ``marker``:
 
@@ -87,6 +118,40 @@ class JsonShape:
         """What the file says."""
         facts = read_json(path, self._spout, self._source, ("committed", "writing"))
         return Announcement(facts["committed"], facts["writing"])
+
+
+class PartitionShape:
+    """The marker of a source whose position is an object of objects, ``{topic: {partition: place}}``.
+
+    By name it is that of :class:`JsonShape`. By prefix each partition that a batch writes has a file of its own beside
+    it, ``mymark.topic.partition``, for whoever watches one; the file ``mymark`` has them all, and is what a restart
+    reads.
+    """
+
+    def __init__(self, marker: str, is_prefix: bool, spout: str, source: str) -> None:
+        self._whole = JsonShape(marker, spout, source)
+        self._marker = marker
+        self._is_prefix = is_prefix
+        self._spout = spout
+        self._source = source
+
+    def files(self, announcement: Announcement) -> list[File]:
+        """The parts that ``announcement`` moves on, then the whole."""
+        parts = []
+        if self._is_prefix:
+            committed, writing = announcement.committed or {}, announcement.writing or {}
+            for topic, places in sorted(writing.items()):
+                for partition, place in sorted(places.items()):
+                    before = committed.get(topic, {}).get(partition)
+                    if place != before:
+                        facts = {"topic": topic, "partition": partition, "committed": before, "writing": place}
+                        name = f"{self._marker}.{legal(topic)}.{legal(partition)}"
+                        parts.append(write_json(name, self._spout, self._source, facts))
+        return [*parts, *self._whole.files(announcement)]
+
+    def read(self, path: Path) -> Announcement:
+        """What the whole says."""
+        return self._whole.read(path)
 
 
 def write_json(path: str, spout: str, source: str, facts: Mapping[str, Any]) -> File:

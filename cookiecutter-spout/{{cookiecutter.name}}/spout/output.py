@@ -1,31 +1,32 @@
-"""A batch becomes files. Paths and bytes depend on positions alone, never on the clock, the machine or the run:
-a batch that is written twice overwrites itself.
+"""A batch becomes files. Paths and bytes depend on positions and records alone, never on the clock, the machine or the
+run: a batch that is written twice overwrites itself.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-import string
+import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from spout.config import Output
 from spout.fatal import FatalError, brief
+from spout.paths import legal
 from spout.records import Batch, File, Record
 
-# Letters that are legal in a Pachyderm path and mean nothing in it (v1.13.4:src/server/pkg/path/path.go:79); a
-# record's name has the rest as %XX, and the per cent sign too, so two names never become one path.
-_PLAIN = frozenset(string.ascii_letters + string.digits + "-_.~:=,; ")
-_FIELD = re.compile(r"\{(first|last)\}")
+LONGEST_PATH = 4_000  # characters; what a tar and a commit can hold is more, what a file system can, less
+
+_NO_KEY = "%-"  # no key at all: a text that no key becomes
+_FIELD = re.compile(r"\{([a-z_]+)\}")
 _PIECE = 1 << 16  # bytes, about, of one piece of a file
 
 
 def files(batch: Batch, output: Output, marker: str) -> list[File]:
     """The files of ``batch``; FatalError if one would be taken for the marker."""
-    if output.format == "files":
-        made = [_one(record, output.path) for record in batch.records]
-    else:
-        made = [_lines(batch.records, output.path)]
+    made = _written(batch.records, output.path, output.format)
+    if batch.rejected:
+        made += _written(batch.rejected, output.dead_letters, "lines")
     for file in made:
         # The worker's own test (v1.13.4:src/server/worker/pipeline/common.go:106).
         if posixpath.normpath(file.path).startswith(marker):
@@ -33,14 +34,82 @@ def files(batch: Batch, output: Output, marker: str) -> list[File]:
     return made
 
 
-def _one(record: Record, path: str) -> File:
-    return File(_expanded(path, record, record), len(record.data), [record.data])
+def _written(records: Sequence[Record], path: str, form: str) -> list[File]:
+    fields = [field for field in _FIELD.findall(path) if field not in ("first", "last")]
+    if form == "files":
+        return [
+            File(_expanded(path, _values(record, fields), record, record), len(record.data), [record.data])
+            for record in records
+        ]
+    return [_lines(same, _expanded(path, values, same[0], same[-1])) for values, same in _apart(records, fields)]
+
+
+def _apart(records: Sequence[Record], fields: list[str]) -> list[tuple[dict[str, str], list[Record]]]:
+    """The records by the values of ``fields``, in the order in which these values come first."""
+    if not records:
+        return []
+    if not fields:
+        return [({}, list(records))]
+    apart: dict[tuple[str, ...], tuple[dict[str, str], list[Record]]] = {}
+    is_shared = all(field in records[0].group for field in fields)
+    group: object = None
+    same: list[Record] = []
+    for record in records:
+        if not is_shared or record.group is not group:
+            group = record.group
+            values = _values(record, fields)
+            same = apart.setdefault(tuple(values.values()), (values, []))[1]
+        same.append(record)
+    return list(apart.values())
+
+
+def _values(record: Record, fields: list[str]) -> dict[str, str]:
+    """What each field stands for, as a part of a legal path."""
+    values = {field: legal(record.group[field]) for field in fields if field in record.group}
+    if len(values) < len(fields):
+        about = record.about()
+        for field in fields:
+            value = values.get(field) or _value(about, field)
+            if value is not None:
+                values[field] = value
+    return values
+
+
+def _value(about: dict[str, Any], field: str) -> str | None:
+    """One field of a single record; None where the record has no such thing."""
+    if field == "key":
+        key = about.get("key")
+        return _NO_KEY if key is None else legal(str(key))
+    if field in ("date", "hour"):
+        return dated(about.get("time"), "%Y-%m-%d" if field == "date" else "%H")
+    return None
+
+
+def dated(moment: object, form: str) -> str | None:
+    """Seconds since 1970 in UTC, as ``form`` of ``time.strftime`` says; None if that is no time."""
+    if isinstance(moment, bool) or not isinstance(moment, (int, float)):
+        return None
+    try:
+        return time.strftime(form, time.gmtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def fault_of(record: Record, path: str) -> str | None:
+    """Why ``record`` cannot get a file at ``path``; None if it can."""
+    fields = [field for field in _FIELD.findall(path) if field not in ("first", "last")]
+    values = _values(record, fields)
+    missing = [field for field in fields if field in ("date", "hour") and field not in values]
+    if missing:
+        return f"it has no time of its own, which {{{missing[0]}}} in output.path stands for"
+    length = len(_expanded(path, values, record, record))
+    return f"its path would have {length} characters; {LONGEST_PATH} are possible" if length > LONGEST_PATH else None
 
 
 def _lines(records: Sequence[Record], path: str) -> File:
     lines = [record.data for record in records]
     size = sum(map(len, lines)) + len(lines)
-    return File(_expanded(path, records[0], records[-1]), size, _ended(lines, max(1, _PIECE * len(lines) // size)))
+    return File(path, size, _ended(lines, max(1, _PIECE * len(lines) // size)))
 
 
 def _ended(lines: list[bytes], at_once: int) -> Iterator[bytes]:
@@ -53,17 +122,13 @@ def _ended(lines: list[bytes], at_once: int) -> Iterator[bytes]:
             yield b"\n".join([*lines[at : at + at_once], b""])
 
 
-def _expanded(path: str, first: Record, last: Record) -> str:
-    names = {"first": first.name, "last": last.name}
-    return _FIELD.sub(lambda field: legal(names[field[1]]), path)
+def _expanded(path: str, values: dict[str, str], first: Record, last: Record) -> str:
+    def value(field: re.Match[str]) -> str:
+        if field[1] == "first":
+            return legal(first.name)
+        return legal(last.name) if field[1] == "last" else values.get(field[1], field[0])
 
-
-def legal(name: str) -> str:
-    """``name`` as one part of a legal path, and another part for every other name."""
-    if _PLAIN.issuperset(name) and name.strip("."):
-        return name
-    keep = _PLAIN - {"."} if not name.strip(".") else _PLAIN  # "." and ".." are folders
-    return "".join(c if c in keep else "".join(f"%{byte:02X}" for byte in c.encode()) for c in name)
+    return _FIELD.sub(value, path)
 
 
 def _refuse_marker(path: str, marker: str) -> None:

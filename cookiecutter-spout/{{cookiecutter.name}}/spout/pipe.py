@@ -23,19 +23,27 @@ from spout import output, tar
 from spout.config import Config
 from spout.fifo import Fifo
 from spout.journal import Journal
-from spout.marker import Announcement, Shape
+from spout.marker import Announcement, Budget, Shape
 from spout.records import Batch, File, Position
 
 
 class PipeSink:
     """Writes batches to ``fifo``; each step is a method of its own, named for what it does."""
 
-    def __init__(self, config: Config, fifo: Fifo, journal: Journal, shape: Shape) -> None:
+    def __init__(self, config: Config, fifo: Fifo, journal: Journal, shape: Shape, budget: Budget) -> None:
         self._config = config
+        self._budget = budget
         self._fifo = fifo
         self._journal = journal
         self._shape = shape
         self._unacknowledged: Position | None = None  # the end of the batch that was written last
+
+    def begin(self, position: Position) -> None:
+        """Announce that nothing is written yet, and that the spout begins at ``position``."""
+        announcement = Announcement(position, None)
+        self.announce(announcement)
+        self.wait_until_taken()
+        self.write_journal(announcement)
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Announce ``batch``, learn that the one before is committed, write the batch."""
@@ -45,7 +53,8 @@ class PipeSink:
         self.wait_until_taken()
         self.write_journal(announcement)
         self.acknowledge(committed)
-        self.write_data(files)
+        if files:
+            self.write_data(files)
         self._unacknowledged = batch.end
 
     def flush(self, committed: Callable[[Position], None]) -> None:
@@ -65,7 +74,7 @@ class PipeSink:
         The last one is what a restart is given. Workers up to 1.11.2 commit half a file when user code dies inside it
         (v1.9.12:src/client/pfs.go:988), and half a marker says nothing: so it goes into the FIFO whole or not at all.
         """
-        *parts, marker = self._shape.files(announcement)
+        *parts, marker = self._budget.checked(self._shape.files(announcement))
         if parts and announcement.committed is None:
             # A worker commits the files one by one, up to 1.12.0, and never starts again from a branch that has parts
             # but not the marker (v1.13.4:src/server/worker/driver/driver.go:566). So the first time it comes first too.

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from spout.fatal import FatalError, brief
 from spout.log import Log
-from spout.records import Limit, Position, Record, Source, UnrepeatableError
+from spout.metrics import Meter
+from spout.records import Lag, Limit, Position, Record, Source, UnrepeatableError
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
@@ -28,11 +29,14 @@ class Reconnecting:
         self,
         source: Source,
         log: Log,
+        meter: Meter | None = None,
+        *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source = source
         self._log = log
+        self._meter = meter or Meter()
         self._clock = clock
         self._sleep = sleep
         self._position: Position | None = None
@@ -50,10 +54,12 @@ class Reconnecting:
         """The wrapped source's."""
         return self._source.needs_ack
 
-    def open(self, position: Position | None) -> None:
-        """Start after ``position``; if that fails, the reads that follow try again."""
+    def open(self, position: Position | None) -> Position | None:
+        """Start after ``position``, trying until it works; return where it really begins, as the source says it."""
         self._position = position
-        self._attempt(self._connect)
+        while not self._attempt(self._connect):
+            self._sleep(max(0.0, self._retry_at - self._clock()))
+        return self._position
 
     def read(self, limit: Limit, timeout: float) -> list[Record]:
         """What the wrapped source reads; nothing while it is away."""
@@ -74,6 +80,14 @@ class Reconnecting:
         if self._is_open:
             self._attempt(lambda: self._source.ack(position))
 
+    def lag(self) -> Lag | None:
+        """The wrapped source's; None where it has none, or is away."""
+        found: list[Lag | None] = []
+        measure = getattr(self._source, "lag", None)
+        if measure is not None and self._is_open:
+            self._attempt(lambda: found.append(measure()))
+        return found[0] if found else None
+
     def close(self) -> None:
         """Close the wrapped source, as well as it lets itself be closed."""
         if self._is_open:
@@ -85,7 +99,10 @@ class Reconnecting:
 
     def _connect(self) -> None:
         self._is_open = True
-        self._source.open(self._position)
+        began = self._source.open(self._position)
+        if self._position is None:
+            self._position = began
+        self._meter.source_is_up(True)
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         try:
@@ -101,6 +118,8 @@ class Reconnecting:
         delay = self._delay * random.uniform(0.5, 1.0)
         self._delay = min(2 * self._delay, LONGEST_DELAY)
         self._retry_at = self._clock() + delay
+        self._meter.add("retries_total")
+        self._meter.source_is_up(False)
         self._log.warning("source_lost", **_facts(error), retry_in=round(delay, 3))
         self.close()
 

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 # A place in a source: any JSON value, opaque to everyone but that source. None is "from the beginning".
 Position: TypeAlias = Any
 
+# What is known of a record beside its bytes, as JSON values; or what tells it when somebody wants to know.
+Facts: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record. ``position`` is where to go on after it; ``name`` is derived from the position alone, e.g. "17"."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Record(NamedTuple):
+    """One record (a tuple: there are a million of them a second, and a dataclass takes three times as long to make).
+
+    ``position`` is where to go on after it; only the last record that a read returns must have one. ``name`` is derived
+    from the position alone, e.g. "17", and is the only one of its name within its ``group``.
+
+    ``group`` is what the records of one partition of the source have in common, text that ``output.path`` may use, e.g.
+    ``{"topic": "orders", "partition": "3"}``: one and the same object for all of them. ``facts`` is the rest, e.g.
+    ``{"key": "k", "time": 1767225600.5}`` (seconds since 1970, UTC).
+    """
 
     data: bytes
-    position: Position
+    position: Position | None
     name: str
+    group: Mapping[str, str] = _NOTHING
+    facts: Facts = _NOTHING
+
+    def about(self) -> dict[str, Any]:
+        """All that is known of it beside its bytes."""
+        return {**self.group, **(self.facts() if callable(self.facts) else self.facts)}
+
+
+class Lag(NamedTuple):
+    """How far a source is behind the newest record outside; None where it cannot tell."""
+
+    records: int | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +59,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The records from one position (None: the beginning) to another; never empty."""
+    """The records from one position (None: the beginning) to another.
+
+    A source's batch is never empty; what is left of it after a filter may be. ``rejected`` are dead letters.
+    """
 
     start: Position | None
     end: Position
     records: Sequence[Record]
+    rejected: Sequence[Record] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +103,12 @@ class Source(Protocol):
     def needs_ack(self) -> bool:
         """Whether an idle source wants its last ack at once, at the price of a barrier."""
 
-    def open(self, position: Position | None) -> None:
-        """Connect, so that the next read starts right after ``position``; all up to it is committed for good."""
+    def open(self, position: Position | None) -> Position | None:
+        """Connect, so that the next read starts right after ``position``; all up to it is committed for good.
+
+        Where ``position`` is None and the beginning is a place that may move (``start: latest``), return the place that
+        it is now: it goes into the marker at once, so a start is chosen once. In all other cases return None.
+        """
 
     def read(self, limit: Limit, timeout: float) -> list[Record]:
         """The next records; [] when none came within about ``timeout`` seconds.
@@ -91,8 +125,18 @@ class Source(Protocol):
         """Let go of everything, also after an ``open`` that failed; another ``open`` may follow."""
 
 
+class Measured(Protocol):
+    """What a source may have beside :class:`Source`."""
+
+    def lag(self) -> Lag | None:
+        """How far it is behind, from what it knows already or can learn at once; None while it cannot tell."""
+
+
 class Sink(Protocol):
     """Where batches go."""
+
+    def begin(self, position: Position) -> None:
+        """Put ``position`` into the marker, before anything was read: this is where the spout began."""
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Write a batch; call ``committed`` with the end of each earlier batch now known to be committed."""

@@ -48,7 +48,7 @@ class Probe:
     def make(self) -> dict[str, Any]:
         """A new source, as the spout makes it."""
         self._config = read_config(os.environb)
-        self._source = kind_of(self._config).make(self._config.options)
+        self._source = kind_of(self._config).make(self._config.options, lambda event, **facts: None)
         return {"identity": self._source.identity, "needs_ack": self._source.needs_ack}
 
     def identity(self) -> str:

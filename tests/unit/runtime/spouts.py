@@ -37,7 +37,7 @@ from spout.sources import KINDS, Kind
 
 class Numbers:
     identity, needs_ack = "numbers", False
-    def __init__(self, options): self.last = options["last"]
+    def __init__(self, options, warn): self.last = options["last"]
     def open(self, position): self.at = position or 0
     def ack(self, position): pass
     def close(self): pass

@@ -7,7 +7,7 @@ from spout.config import Config, Limits, Output
 from spout.fatal import FatalError
 from spout.marker import JsonShape
 from spout.records import Limit, Record
-from spout.sources import KINDS
+from spout.sources import custom
 from spout.sources.custom import FILE, CustomSource
 
 GOOD = """
@@ -55,7 +55,7 @@ def test_its_identity_is_the_spec_s_or_its_own(tmp_path):
 
 def test_the_file_stands_beside_main_py_and_a_new_one_is_a_counter():
     assert (FILE.parent / "main.py").is_file()
-    source = KINDS["custom"].make({"options": {"interval": 0}})
+    source = custom.make({"options": {"interval": 0}}, None)
     source.open(None)
     assert source.read(LIMIT, 0.0)[0] == Record(b'{"number": 1}', 1, "1")
     with pytest.raises(FatalError):
@@ -64,7 +64,7 @@ def test_the_file_stands_beside_main_py_and_a_new_one_is_a_counter():
 
 def test_its_marker_is_json():
     config = Config("aspout", "custom", {}, "mymark", False, Output("a", "lines"), Limits(1, 1, 1.0))
-    assert isinstance(KINDS["custom"].shape(config, "custom:numbers"), JsonShape)
+    assert isinstance(custom.shape(config, "custom:numbers"), JsonShape)
 
 
 @pytest.mark.parametrize("options", [{}, {"options": {}, "interval": 1}])

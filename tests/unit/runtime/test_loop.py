@@ -8,6 +8,7 @@ from spout.config import Limits
 from spout.log import Log
 from spout.loop import IDLE, read_batch, run
 from spout.marker import Announcement
+from spout.metrics import Meter
 from spout.records import Limit, Record, UnrepeatableError
 
 from .clocks import Clock
@@ -43,6 +44,9 @@ class Script:
 
     def ack(self, position):
         self.calls.append(("ack", position))
+
+    def lag(self):
+        return None
 
     def close(self):
         raise AssertionError("the loop does not close")
@@ -110,7 +114,7 @@ def test_nothing_is_no_batch(clock):
 def looped(clock, source, announcement):
     sink, log = Recorder(), io.StringIO()
     with pytest.raises(StopError):
-        run(source, sink, announcement, Limits(2, 1000, 5), Log(log, clock=lambda: 0.0), clock)
+        run(source, sink, announcement, Limits(2, 1000, 5), Log(log, clock=lambda: 0.0), Meter(), clock)
     return sink.calls, [json.loads(line) for line in log.getvalue().splitlines()]
 
 
@@ -161,6 +165,6 @@ def test_a_source_that_cannot_read_again_goes_on_after_what_was_announced():
     clock = Clock()
     source, sink = Plain(clock, [[Record(b"x", 8, "8")]]), Recorder()
     with pytest.raises(StopError):
-        run(source, sink, Announcement(3, 7), Limits(1, 100, 0.0), Log(None), clock)
+        run(source, sink, Announcement(3, 7), Limits(1, 100, 0.0), Log(None), Meter(), clock)
     assert [call for call in source.calls if call[0] in ("open", "close")] == [("open", 3), ("close",), ("open", 7)]
     assert sink.calls == [(7, 8, [b"x"])]

@@ -9,7 +9,9 @@ from spout.config import Config, Limits, Output
 from spout.fatal import FatalError
 from spout.fifo import Fifo
 from spout.journal import Journal
-from spout.marker import Announcement, JsonShape
+from spout.log import Log
+from spout.marker import Announcement, Budget, JsonShape
+from spout.metrics import Meter
 from spout.pipe import PipeSink
 from spout.records import Batch, File, Record
 
@@ -18,6 +20,8 @@ from .worker_double import entries_of, read_tar, recorded
 CONFIG = Config(
     "numbers", "numbers", {}, "mymark", False, Output("data/{first}-{last}", "lines"), Limits(10, 1000, 5.0)
 )
+
+SHAPE = JsonShape("mymark", "numbers", "numbers")
 
 
 def marker(committed, writing):
@@ -33,7 +37,13 @@ def batch(first, last):
 def sink(tmp_path):
     os.mkfifo(tmp_path / "out")
     fifo = Fifo(tmp_path / "out", print)
-    return PipeSink(CONFIG, fifo, Journal(tmp_path, fifo.identity), JsonShape("mymark", "numbers", "numbers"))
+    return PipeSink(
+        CONFIG,
+        fifo,
+        Journal(tmp_path, fifo.identity),
+        JsonShape("mymark", "numbers", "numbers"),
+        Budget(Log(None), Meter()),
+    )
 
 
 def test_every_batch_is_an_announcing_tar_and_then_a_data_tar(tmp_path, sink):
@@ -82,7 +92,7 @@ def test_no_ack_no_journal_and_no_data_before_the_worker_has_taken_the_announcin
     waits = threading.Event()
     fifo = Fifo(tmp_path / "out", lambda waited: waits.set(), patience=0.001)
     journal = Journal(tmp_path, fifo.identity)
-    sink = PipeSink(CONFIG, fifo, journal, JsonShape("mymark", "numbers", "numbers"))
+    sink = PipeSink(CONFIG, fifo, journal, SHAPE, Budget(Log(None), Meter()))
     acked = []
     with ThreadPoolExecutor(1) as thread, (tmp_path / "out").open("rb", buffering=0) as reader:
         writing = thread.submit(sink.write, batch(1, 3), acked.append)

@@ -55,7 +55,7 @@ class Wrapped:
         self.source = source
         self.text = io.StringIO()
         self.clock = Clock()
-        self.wrapper = Reconnecting(source, Log(self.text), self.clock, self.clock.sleep)
+        self.wrapper = Reconnecting(source, Log(self.text), clock=self.clock, sleep=self.clock.sleep)
 
     def read(self, count):
         """Positions, until there are so many; the empty reads in between are None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,33 +10,56 @@ from typing import Any
 from spout.config import Config
 from spout.fatal import FatalError
 from spout.marker import Shape
-from spout.records import Source
-from spout.sources import custom, pyramid
-from spout.sources.custom import CustomSource
-from spout.sources.symbol import SymbolSource
+from spout.records import Position, Source
+
+# Says something that is not as it should be while the source goes on: an event's name, and its facts.
+Warn = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of source: ``make`` takes its options, ``shape`` the config and the source's identity."""
+    """What a module of a source has to offer.
 
-    make: Callable[[Mapping[str, Any]], Source]
+    ``make`` takes the options and how to warn; ``shape`` the config and the source's identity. ``probe`` takes the
+    options and the position of the marker, looks at the source without changing anything there, and returns rows of
+    what and how much; None where there is nothing outside to be looked at.
+    """
+
+    make: Callable[[Mapping[str, Any], Warn], Source]
     shape: Callable[[Config, str], Shape]
+    probe: Callable[[Mapping[str, Any], Position | None], list[tuple[str, str]]] | None = None
 
 
-KINDS: dict[str, Kind] = {
-    "symbol": Kind(SymbolSource, pyramid.shape),
-    "custom": Kind(CustomSource, custom.shape),
+# source.type -> the module in this folder (or the kind itself). A project has only the module of its own type, and only
+# that is imported, for with it comes its driver.
+KINDS: dict[str, str | Kind] = {
+    "custom": "custom",
+    "symbol": "symbol",
 }
 
 
 def kind_of(config: Config) -> Kind:
-    """The kind that the config names; FatalError if this image does not have it."""
-    if config.source not in KINDS:
+    """The kind that the config names; FatalError if this image does not have it, or not its driver."""
+    kind = KINDS.get(config.source)
+    if isinstance(kind, Kind):
+        return kind
+    name = f"{__name__}.{kind}"
+    try:
+        if kind is None:
+            raise ModuleNotFoundError(name=name)
+        module = importlib.import_module(name)
+    except ImportError as error:
+        if error.name == name:
+            raise FatalError(
+                "config",
+                found=f"source.type {config.source!r}",
+                expected="the type that this image was built for: it has no other",
+                remedy="build the image anew from the project that pipeline.json belongs to",
+            ) from error
         raise FatalError(
-            "config",
-            found=f"source.type {config.source!r}",
-            expected=f"one of {', '.join(KINDS)}: this image has no other",
-            remedy="build the image anew from the project that pipeline.json belongs to",
-        )
-    return KINDS[config.source]
+            "source",
+            found=f"no driver for source.type {config.source!r} ({error})",
+            expected="what requirements.txt asks for",
+            remedy="build the image anew; to run here: pip install -r requirements.txt",
+        ) from error
+    return Kind(module.make, module.shape, getattr(module, "probe", None))

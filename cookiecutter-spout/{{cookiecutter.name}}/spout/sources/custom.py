@@ -10,14 +10,14 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from spout.config import Config, check_keys
 from spout.fatal import FatalError, brief
 from spout.marker import JsonShape, Shape
-from spout.records import Limit, Position, Record, Source
+from spout.records import Lag, Limit, Position, Record, Source
 
 FILE = Path(__file__).resolve().parents[2] / "source.py"
 
@@ -35,9 +35,9 @@ class CustomSource:
         self.identity = f"custom:{options.get('identity') or self._source.identity}"
         self.needs_ack = self._source.needs_ack
 
-    def open(self, position: Position | None) -> None:
+    def open(self, position: Position | None) -> Position | None:
         """As source.py does it."""
-        self._source.open(position)
+        return self._source.open(position)
 
     def read(self, limit: Limit, timeout: float) -> list[Record]:
         """What source.py reads, if these are records: anything else would fail later, where nobody is to blame."""
@@ -57,9 +57,19 @@ class CustomSource:
         """As source.py does it."""
         self._source.ack(position)
 
+    def lag(self) -> Lag | None:
+        """As source.py does it, if it does."""
+        measure = getattr(self._source, "lag", None)
+        return measure() if measure else None
+
     def close(self) -> None:
         """As source.py does it."""
         self._source.close()
+
+
+def make(options: Mapping[str, Any], warn: Callable[..., None]) -> Source:
+    """The source that the options describe."""
+    return CustomSource(options)
 
 
 def shape(config: Config, identity: str) -> Shape:

@@ -9,8 +9,15 @@ from typing import Any
 from spout.config import check_keys, seconds
 from spout.fatal import FatalError, brief
 from spout.marker import JSON_OPENING
-from spout.records import Limit, Position, Record
+from spout.records import Limit, Position, Record, Source
 from spout.sources import pyramid
+
+shape = pyramid.shape
+
+
+def make(options: Mapping[str, Any], warn: Callable[..., None]) -> Source:
+    """The source that the options describe."""
+    return SymbolSource(options)
 
 
 class SymbolSource:
