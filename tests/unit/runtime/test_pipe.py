@@ -76,7 +76,7 @@ class Parts:
 def test_a_branch_never_holds_parts_without_the_marker_that_a_restart_is_given(tmp_path):
     os.mkfifo(tmp_path / "out")
     fifo = Fifo(tmp_path / "out", print)
-    sink = PipeSink(CONFIG, fifo, Journal(tmp_path, fifo.identity), Parts())
+    sink = PipeSink(CONFIG, fifo, Journal(tmp_path, fifo.identity), Parts(), Budget(Log(None), Meter()))
     with recorded(tmp_path / "out") as tars:
         sink.announce(Announcement(None, 3))
         sink.announce(Announcement(3, 4))
