@@ -78,6 +78,7 @@ def _place(args: argparse.Namespace) -> Iterator[Place]:
         with cluster_of(project, wish_of(args)) as cluster:
             yield ClusterPlace(cluster, inspected(cluster, project.name))
         return
+    from spoutgen.cluster.connect import DEFAULT_PROJECT
     from spoutgen.local import pipelines
     from spoutgen.local.home import find_home
     from spoutgen.local.refused import NotFoundError
@@ -87,7 +88,10 @@ def _place(args: argparse.Namespace) -> Iterator[Place]:
     if not home.store.exists():
         raise NotFoundError("pipeline", project.name, hint=f"nothing was run yet in {home.folder}: spoutgen run DIR")
     with Store(home.store) as store:
-        yield LocalPlace(home, store, pipelines.inspect(store, project.name))
+        # The store knows pipelines of other projects of 2.x by both names.
+        is_default = project.namespace in (None, "", DEFAULT_PROJECT)
+        name = project.name if is_default else f"{project.namespace}/{project.name}"
+        yield LocalPlace(home, store, pipelines.inspect(store, name))
 
 
 def _show(place: Place, args: argparse.Namespace) -> None:
