@@ -1,4 +1,4 @@
-"""Run the project's spout on this machine, as a Pachyderm 1.x worker would, without a cluster.
+"""Run the project's spout on this machine, as a worker of Pachyderm would, without a cluster.
 
 It goes on until Ctrl-C, --commits or --for, and resumes from its marker the next time. `spoutgen local` shows what it
 has committed.
@@ -19,7 +19,7 @@ from pathlib import Path
 from spoutgen.cli.parser import setting
 from spoutgen.cli.watch import LiveView, PlainView
 from spoutgen.errors import Diagnostic, MachineError, UsageError
-from spoutgen.local.environment import find_secrets, user_command, user_environment, working_folder
+from spoutgen.local.environment import Secrets, find_secrets, user_command, user_environment, working_folder
 from spoutgen.local.events import (
     CommitFinished,
     Event,
@@ -30,10 +30,10 @@ from spoutgen.local.events import (
     UserCodeExited,
     Wedged,
 )
-from spoutgen.local.generations import NEWEST, Generation, generation_of
+from spoutgen.local.generations import NEWEST, generation_of
 from spoutgen.local.home import Home, find_home, running
 from spoutgen.local.pipelines import Pipeline, set_state, submit
-from spoutgen.local.session import Session
+from spoutgen.local.session import Runner, Session
 from spoutgen.local.spec import SpoutSpec, read_spec
 from spoutgen.local.store import Store
 from spoutgen.local.tail import marker_tail
@@ -41,6 +41,7 @@ from spoutgen.local.usercode import Command
 from spoutgen.local.worker import Job
 from spoutgen.report import printable
 
+NEWEST_OF_2 = "2.12.2"
 # What may differ for one run; anything else would be another pipeline.
 _SETTABLE = ("source.", "batch.", "output.")
 _MARKER_LINES = 10
@@ -59,8 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="another value of source.*, batch.* or output.* for this run only; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--pachyderm", metavar="VERSION", default=NEWEST, help=f"the version to behave like (default: {NEWEST})"
-    )
+        "--pachyderm", metavar="VERSION",
+        help=f"the version to behave like (default: {NEWEST}; of a project for 2.x: {NEWEST_OF_2})",
+    )  # fmt: skip
 
 
 def _count(text: str) -> int:
@@ -82,31 +84,85 @@ def run(args: argparse.Namespace) -> int:
     """Run the spout until it is time to end."""
     from spoutgen.project.step import PIPELINE, check_in_step
 
-    generation = generation_of(args.pachyderm)
+    if args.pachyderm is not None and not _is_of_2(args.pachyderm):
+        generation_of(args.pachyderm)  # a version that there is not is said before anything else
     check_in_step(args.folder)
     folder = args.folder.resolve()
     spec = read_spec(folder / PIPELINE)
+    version = _version(args.pachyderm, spec)
     spec_of_run = with_settings(spec, args.folder, args.settings)
     # Looked for first, so that a secret that is missing leaves no trace.
     secrets = find_secrets(spec.secrets, os.environ)
     home = find_home()
     with running(home, spec.name), Store.create(home.store) as store:
         pipeline = submit(store, spec, folder)
-        pfs = home.run(spec.name) / "pfs"
         pipeline_of_run = replace(pipeline, spec=spec_of_run)
-        command = Command(
-            arguments=user_command(spec, folder),
-            stdin=spec.stdin,
-            folder=working_folder(spec, folder),
-            environment=user_environment(pipeline_of_run, generation, pfs, secrets, os.environ),
-            secrets=secrets,
-            accepted_statuses=spec.accepted_statuses,
-        )
-        job = Job(pipeline_of_run, generation, command, pfs, home.run(spec.name) / "tmp")
-        session = Session(home, job, args.commits, args.seconds)
-        commits = watch(session, store, pipeline, _opening_lines(pipeline, args.pachyderm, generation, home))
+
+        def command(environment: dict[str, str]) -> Command:
+            return Command(
+                arguments=user_command(spec, folder),
+                stdin=spec.stdin,
+                folder=working_folder(spec, folder),
+                environment=environment,
+                secrets=secrets,
+                accepted_statuses=spec.accepted_statuses,
+            )
+
+        make = _session_on_1 if spec.pachyderm == 1 else _session_on_2
+        session = make(home, pipeline_of_run, version, command, secrets, args)
+        commits = watch(session, store, pipeline, _opening_lines(pipeline, version, home))
         print(_closing_line(store, pipeline, commits), flush=True)
     return 0
+
+
+def _is_of_2(version: str) -> bool:
+    return version == "2" or version.startswith(("2.", "v2."))
+
+
+def _version(asked: str | None, spec: SpoutSpec) -> str:
+    """The version to behave like. Raises UsageError SG901 for one that the project is not made for."""
+    if asked is None:
+        return NEWEST if spec.pachyderm == 1 else NEWEST_OF_2
+    if _is_of_2(asked) != (spec.pachyderm == 2):
+        hint = f"spoutgen set pachyderm={2 if _is_of_2(asked) else 1}, then spoutgen update, makes it the other one"
+        raise UsageError(Diagnostic("SG901", f"the project is made for Pachyderm {spec.pachyderm}.x", None, hint))
+    return asked
+
+
+def _session_on_1(
+    home: Home,
+    pipeline: Pipeline,
+    version: str,
+    command: Callable[[dict[str, str]], Command],
+    secrets: Secrets,
+    args: argparse.Namespace,
+) -> Session:
+    generation, pfs = generation_of(version), home.run(pipeline.name) / "pfs"
+    environment = user_environment(pipeline, generation, pfs, secrets, os.environ)
+    job = Job(pipeline, generation, command(environment), pfs, home.run(pipeline.name) / "tmp")
+    return Session(home, job, args.commits, args.seconds)
+
+
+def _session_on_2(
+    home: Home,
+    pipeline: Pipeline,
+    version: str,
+    command: Callable[[dict[str, str]], Command],
+    secrets: Secrets,
+    args: argparse.Namespace,
+) -> Session:
+    from spoutgen.local.pachd import check_sdk
+
+    check_sdk()
+    from spoutgen.local.pachd import worker
+
+    def run_with(sidecar_port: int) -> Command:
+        return command(worker.user_environment(pipeline, sidecar_port, secrets, os.environ))
+
+    def make(on_event: Callable[[Event], None]) -> Runner:
+        return worker.Worker(home, pipeline, run_with, on_event)
+
+    return Session(home, pipeline, args.commits, args.seconds, make=make)
 
 
 def with_settings(spec: SpoutSpec, folder: Path, settings: list[tuple[str, str]]) -> SpoutSpec:
@@ -135,12 +191,14 @@ def watch(session: Session, store: Store, pipeline: Pipeline, opening: list[str]
     marker = pipeline.spec.marker
     view = LiveView(pipeline.name, pipeline.version, marker) if sys.stdout.isatty() else PlainView(pipeline.name)
     commits, trouble = 0, ""
+    # What may bring a new marker; on 2.x it comes with the data.
+    news = (Started, MarkerCommitted) if pipeline.spec.pachyderm == 1 else (Started, CommitFinished)
     tail: list[str] = []
     try:
         with _ended_by_signals(session.request_stop), closing(session.run()) as events:
             for event in events:
-                if isinstance(event, MarkerCommitted | Started) and view.shows_marker:
-                    tail = marker_tail(store, pipeline.name, marker, _MARKER_LINES)
+                if isinstance(event, news) and view.shows_marker:
+                    tail = marker_tail(store, pipeline.name, marker, _MARKER_LINES, pipeline.spec.marker_branch)
                 if isinstance(event, CommitFinished):
                     commits += event.commit.is_changed
                 now = _trouble(event, trouble)
@@ -188,16 +246,17 @@ def _ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _opening_lines(pipeline: Pipeline, version: str, generation: Generation, home: Home) -> list[str]:
+def _opening_lines(pipeline: Pipeline, version: str, home: Home) -> list[str]:
     name = pipeline.name
+    shown = f"{version} ({generation_of(version).name})" if pipeline.spec.pachyderm == 1 else version
     return [
-        f"{name}: version {pipeline.version}, as on Pachyderm {version} ({generation.name}); Ctrl-C ends it",
+        f"{name}: version {pipeline.version}, as on Pachyderm {shown}; Ctrl-C ends it",
         f"{name}: log {home.log(name)}",
     ]
 
 
 def _closing_line(store: Store, pipeline: Pipeline, commits: int) -> str:
-    tail = marker_tail(store, pipeline.name, pipeline.spec.marker, 1)
+    tail = marker_tail(store, pipeline.name, pipeline.spec.marker, 1, pipeline.spec.marker_branch)
     last = tail[0] if tail else ""
     shown = printable(f"...{last[-_LAST_LINE:]}" if len(last) > _LAST_LINE else last)
     ends = f'; marker {pipeline.spec.marker} ends with "{shown}"' if tail else ""

@@ -20,8 +20,8 @@ import spoutgen
 from spoutgen.conformance.probe import INSIDE
 from spoutgen.conformance.subject import Subject, new_home
 from spoutgen.local.environment import user_command
-from spoutgen.local.pipelines import MARKER_BRANCH
 from spoutgen.local.refused import NotFoundError
+from spoutgen.local.spec import MARKER_BRANCH
 from spoutgen.local.store import Store
 
 _END = 20.0

@@ -73,17 +73,26 @@ def user_environment(
     pipeline: Pipeline, generation: Generation, pfs: Path, secrets: Secrets, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """What the user code finds in its environment; ``environment`` is that of spoutgen itself."""
-    found = {name: environment[name] for name in _INHERITED if name in environment}
     # v1.13.4:src/server/pps/server/worker_rc.go:144-197, the part that a spout may look at.
-    found[generation.namespace_variable] = "default"
-    if generation.sets_pach_in_worker:
-        found["PACH_IN_WORKER"] = "true"
-    found["PPS_PIPELINE_NAME"] = pipeline.name
-    found["PPS_SPEC_COMMIT"] = pipeline.spec_commit
-    found["SPOUT_PFS_ROOT"] = str(pfs)
+    own = {
+        generation.namespace_variable: "default",
+        **({"PACH_IN_WORKER": "true"} if generation.sets_pach_in_worker else {}),
+        "PPS_PIPELINE_NAME": pipeline.name,
+        "PPS_SPEC_COMMIT": pipeline.spec_commit,
+        "SPOUT_PFS_ROOT": str(pfs),
+    }
+    return common_environment(pipeline.spec, own, secrets, environment)
+
+
+def common_environment(
+    spec: SpoutSpec, own: Mapping[str, str], secrets: Secrets, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """What every worker gives: something of spoutgen's own, its ``own`` variables, the spec's, the secrets."""
+    found = {name: environment[name] for name in _INHERITED if name in environment}
+    found.update(own)
     # The project is the user's: running it leaves no byte code in there.
     found["PYTHONDONTWRITEBYTECODE"] = "1"
-    for name, value in pipeline.spec.env.items():
+    for name, value in spec.env.items():
         found[name] = _expanded(value, found)
     return {**found, **secrets.values}
 

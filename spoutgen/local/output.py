@@ -14,8 +14,9 @@ from spoutgen.local.events import CommitFinished, Event, MarkerCommitted
 from spoutgen.local.generations import Generation
 from spoutgen.local.model import Put
 from spoutgen.local.paths import is_marker
-from spoutgen.local.pipelines import MARKER_BRANCH, Pipeline
+from spoutgen.local.pipelines import Pipeline
 from spoutgen.local.refused import RefusedError, UnfinishedParentError
+from spoutgen.local.spec import MARKER_BRANCH
 from spoutgen.local.store import Store
 
 _PIECE = 1 << 20

@@ -11,10 +11,9 @@ from uuid import uuid4
 
 from spoutgen.errors import Diagnostic, MachineError
 from spoutgen.local.refused import NotFoundError
-from spoutgen.local.spec import SpoutSpec, parse
+from spoutgen.local.spec import MARKER_BRANCH, SpoutSpec, parse
 from spoutgen.local.store import Store
 
-MARKER_BRANCH = "marker"
 _FIELDS = "name, version, spec, spec_commit, folder, created, updated, state, reason"
 
 
@@ -73,12 +72,14 @@ def submit(store: Store, spec: SpoutSpec, folder: Path) -> Pipeline:
         with store.writing() as db:
             db.execute("UPDATE pipelines SET folder = ? WHERE name = ?", (str(folder), spec.name))
     # The branches in the order in which pachctl then lists them: marker, master.
-    branches = (spec.output_branch, MARKER_BRANCH) if spec.marker else (spec.output_branch,)
+    has_marker_branch = spec.marker and spec.pachyderm == 1
+    branches = (spec.output_branch, MARKER_BRANCH) if has_marker_branch else (spec.output_branch,)
     if before is None:
         store.create_repo(spec.name, f"Output repo for pipeline {spec.name}.", branches)
         insert(store, spec, str(folder))
     elif before.spec.document != spec.document:
-        _finish_open_commits(store, spec.name)
+        if spec.pachyderm == 1:
+            _finish_open_commits(store, spec.name)
         store.create_repo(spec.name, f"Output repo for pipeline {spec.name}.", branches)
         add_version(store, spec)
     return inspect(store, spec.name)

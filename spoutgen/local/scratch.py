@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from spoutgen.errors import Diagnostic, SpoutgenError
-from spoutgen.local.pipelines import MARKER_BRANCH
 from spoutgen.local.refused import NotFoundError
+from spoutgen.local.spec import MARKER_BRANCH
 from spoutgen.local.store import Store
 
 

@@ -5,37 +5,55 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Protocol
 
 from spoutgen.local.backoff import Backoffs
 from spoutgen.local.database import machine_errors
 from spoutgen.local.events import CommitFinished, Event, LogLine, Stopped
 from spoutgen.local.home import Home
 from spoutgen.local.logfile import LogFile
+from spoutgen.local.pipelines import Pipeline
 from spoutgen.local.store import Store
 from spoutgen.local.worker import UPSTREAM, Job, Worker
 
 _MOST_EVENTS = 10_000
 
 
+class Runner(Protocol):
+    """A worker, of 1.x or 2.x, as a session needs it."""
+
+    def run(self) -> None:
+        """Run the spout until `stop` is called; the last event is Stopped."""
+
+    def stop(self) -> None:
+        """Let it end. May be called from any thread, and before `run`."""
+
+
 class Session:
-    """Runs ``job`` until `stop` is called, ``commits`` changes are committed, or ``seconds`` are over."""
+    """Runs a spout until `stop` is called, ``commits`` changes are committed, or ``seconds`` are over."""
 
     def __init__(
         self,
         home: Home,
-        job: Job,
+        job: Job | Pipeline,
         commits: int | None = None,
         seconds: float | None = None,
         backoffs: Backoffs = UPSTREAM,
+        make: Callable[[Callable[[Event], None]], Runner] | None = None,
     ) -> None:
+        """A 1.x worker on ``job``; or what ``make`` gives, with only the pipeline in the place of the job."""
         self._left = commits
         self._seconds = seconds
         self._is_over = False
         self._events: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
-        self._worker = Worker(job, lambda: Store(home.store), self._take, backoffs)
-        with machine_errors(home.log(job.pipeline.name)):
-            self._log = LogFile(home.log(job.pipeline.name))
+        pipeline = job.pipeline if isinstance(job, Job) else job
+        if isinstance(job, Job):
+            self._worker: Runner = Worker(job, lambda: Store(home.store), self._take, backoffs)
+        elif make is not None:
+            self._worker = make(self._take)
+        with machine_errors(home.log(pipeline.name)):
+            self._log = LogFile(home.log(pipeline.name))
         # A daemon: a second Ctrl-C ends the process whatever the worker is at, and the kernel then ends the user code.
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 from spoutgen.errors import Diagnostic, Place, ProjectError
 
 # v1.13.4:src/server/pps/server/api_server.go:1950 checks the same; here it also keeps the name inside its folder.
+MARKER_BRANCH = "marker"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*\Z")
 
 
@@ -32,6 +33,7 @@ class SpoutSpec:
     """
 
     name: str
+    pachyderm: int
     is_spout: bool
     description: str
     cmd: tuple[str, ...]
@@ -44,6 +46,11 @@ class SpoutSpec:
     is_overwrite: bool
     output_branch: str
     document: Mapping[str, Any]
+
+    @property
+    def marker_branch(self) -> str:
+        """The branch that has the marker: on 2.x the one with the data."""
+        return MARKER_BRANCH if self.pachyderm == 1 else self.output_branch
 
 
 def read_spec(file: Path) -> SpoutSpec:
@@ -72,9 +79,11 @@ def parse(document: Mapping[str, Any]) -> SpoutSpec:
     for part in (name, project):
         if not isinstance(part, str) or not _NAME.match(part):
             raise ValueError(f"{part!r} is no name for a pipeline")
+    marker = _marker_of_2(transform.get("env") or {})
     secrets = (_snake_case(secret) for secret in transform.get("secrets", ()))
     return SpoutSpec(
         name=name if project == "default" else f"{project}/{name}",
+        pachyderm=1 if marker is None else 2,
         is_spout=fields.get("spout") is not None,
         description=fields.get("description", ""),
         cmd=tuple(transform.get("cmd", ())),
@@ -83,11 +92,23 @@ def parse(document: Mapping[str, Any]) -> SpoutSpec:
         secrets=tuple(SecretRef(s["name"], s.get("env_var"), s.get("mount_path")) for s in secrets),
         accepted_statuses=frozenset(int(status) for status in transform.get("accept_return_code", ())),
         working_dir=transform.get("working_dir", ""),
-        marker=spout.get("marker", ""),
+        marker=spout.get("marker", "") if marker is None else marker,
         is_overwrite=bool(spout.get("overwrite", False)),
         output_branch=fields.get("output_branch") or "master",
         document=document,
     )
+
+
+def _marker_of_2(env: Mapping[str, str]) -> str | None:
+    """The marker of a spout that commits it itself, as on 2.x; None for any other pipeline.
+
+    Only the runtime's own configuration says so: to Pachyderm 2 a marker is a file like any other.
+    """
+    try:
+        config = json.loads(env["SPOUT_CONFIG"])
+        return str(next(iter(config["marker"].values()))) if "target" in config else None
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration):
+        return None
 
 
 def _snake_case(fields: Mapping[str, Any]) -> dict[str, Any]:

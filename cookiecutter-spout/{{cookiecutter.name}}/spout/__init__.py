@@ -8,7 +8,8 @@ Read it in this order, which is the way the data goes:
 * ``sources/``     one module a kind of source; ``reconnect.py`` keeps any of them going
 * ``loop.py``      marker -> open -> read -> batch -> write -> ack
 * ``output.py``    a batch becomes files, ``tar.py`` files become a tar
-* ``pipe.py``      the protocol that loses nothing; ``fifo.py`` and ``journal.py`` are its two resources
+* ``pipe.py``      the protocol that loses nothing on 1.x; ``fifo.py`` and ``journal.py`` are its two resources
+* ``api.py``       the one for 2.x, where a batch and its marker are one commit
 * ``__main__.py``  puts all of it together
 
 ``fatal.py`` is the one error that ends a spout, ``log.py`` writes the log lines.

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import closing
 from pathlib import Path
@@ -21,11 +22,12 @@ from spout.fatal import FatalError, brief
 from spout.fifo import Fifo
 from spout.journal import Journal
 from spout.log import Log, credentials
-from spout.loop import run
-from spout.marker import Budget, pulled
+from spout.loop import Metered, run
+from spout.marker import Announcement, Budget, Shape, pulled
 from spout.metrics import Meter, serve
 from spout.pipe import PipeSink
-from spout.reconnect import Reconnecting
+from spout.reconnect import LONGEST_DELAY, Reconnecting, backoff
+from spout.records import UncertainError
 from spout.refine import refining
 from spout.sources import kind_of
 
@@ -70,20 +72,52 @@ def spin(config: Config, pfs: Path, log: Log) -> None:
     kind = kind_of(config)
     source = Reconnecting(kind.make(config.options, log.warning), log, meter)
     shape = kind.shape(config, source.identity)
+    budget = Budget(log, meter)
+    if config.target is not None:
+        _spin_on_2(config, source, shape, budget, log, meter)
     fifo = Fifo(pfs / "out", lambda waited: log.warning("worker_does_not_read", seconds=round(waited, 1)))
     journal = Journal(fifo.path.parent, fifo.identity)
     announcement, origin = journal.read(), "journal"
     if announcement is None:
         announcement, origin = pulled(pfs / config.marker, shape), "marker"
-    facts = {"spout": config.name, "source": source.identity, "thrown_away": fifo.thrown_away}
+    _log_start(log, config, source, announcement, origin, thrown_away=fifo.thrown_away)
+    pipe = PipeSink(config, fifo, journal, shape, budget)
+    with closing(refining(pipe, config, log, meter)) as sink, closing(source):
+        run(source, sink, announcement, config.batch, log, meter)
+
+
+def _log_start(
+    log: Log, config: Config, source: Metered, announcement: Announcement | None, origin: str, **more: object
+) -> None:
+    facts = {"spout": config.name, "source": source.identity, **more}
     if announcement is None:
         log.info("started", **facts)
     else:
         committed, writing = (brief(json.dumps(at)) for at in (announcement.committed, announcement.writing))
         log.info("resumed", **facts, origin=origin, committed=committed, writing=writing)
-    pipe = PipeSink(config, fifo, journal, shape, Budget(log, meter))
-    with closing(refining(pipe, config, log, meter)) as sink, closing(source):
-        run(source, sink, announcement, config.batch, log, meter)
+
+
+def _spin_on_2(config: Config, source: Metered, shape: Shape, budget: Budget, log: Log, meter: Meter) -> NoReturn:
+    """The same on Pachyderm 2.x, which has no pipe: batches are commits, and the marker is read where they are."""
+    from spout.api import ApiSink  # only such a project has the SDK
+
+    waits = backoff()
+    api = ApiSink(config, shape, budget)
+    with closing(refining(api, config, log, meter)) as sink, closing(source):
+        while True:
+            began = time.monotonic()
+            try:
+                announcement = api.resume()
+                _log_start(log, config, source, announcement, origin="marker")
+                run(source, sink, announcement, config.batch, log, meter)
+            except UncertainError as error:
+                if time.monotonic() - began > LONGEST_DELAY:
+                    waits = backoff()
+                delay = next(waits)
+                log.warning("commit_uncertain", detail=str(error), retry_in=round(delay, 3))
+                meter.add("retries_total")
+                source.close()
+                time.sleep(delay)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

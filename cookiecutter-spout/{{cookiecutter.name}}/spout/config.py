@@ -67,8 +67,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Where a spout on 2.x commits: the output ``branch`` of its pipeline."""
+
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """One spout, as its spec says. ``options`` are the source's own settings: durations in seconds, sizes in bytes."""
+    """One spout, as its spec says. ``options`` are the source's own settings: durations in seconds, sizes in bytes.
+
+    ``target`` is None on 1.x.
+    """
 
     name: str
     source: str
@@ -80,6 +90,7 @@ class Config:
     transform: bool = False
     filter: Filter | None = None
     metrics: Metrics | None = None
+    target: Target | None = None
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -105,7 +116,7 @@ def _config(value: object) -> Config:
     fields = _object(value, VARIABLE)
     if fields.get("version") != VERSION:  # before its keys: another version may have others
         _refuse(f"version {brief(fields.get('version'))}", f"version {VERSION}")
-    optional = ("transform", "filter", "metrics")  # absent is off, so that a plain spout has a short configuration
+    optional = ("transform", "filter", "metrics", "target")  # absent is off, so that a plain spout has a short configuration
     check_keys(fields, VARIABLE, "version", "name", "source", "marker", "output", "batch", optional=optional)
     source = _object(fields["source"], "source")
     output = _object(fields["output"], "output")
@@ -127,7 +138,15 @@ def _config(value: object) -> Config:
         transform=_flag(fields.get("transform", False), "transform"),
         filter=_filter(fields["filter"]) if "filter" in fields else None,
         metrics=_metrics(fields["metrics"]) if "metrics" in fields else None,
+        target=_target(fields["target"]) if "target" in fields else None,
     )
+
+
+def _target(value: object) -> Target:
+    fields = _object(value, "target", "pachyderm", "branch")
+    if fields["pachyderm"] != 2:
+        _refuse(f"target.pachyderm {brief(repr(fields['pachyderm']))}", "2; without a target it is 1.x")
+    return Target(_text(fields["branch"], "target.branch"))
 
 
 def _marker(value: object) -> tuple[str, bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from spout.fatal import FatalError, brief
 from spout.log import Log
@@ -17,6 +17,14 @@ from spout.records import Lag, Limit, Position, Record, Source, UnrepeatableErro
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait before each new attempt, without end: doubled each time, and a little off at random."""
+    delay = FIRST_DELAY
+    while True:
+        yield delay * random.uniform(0.5, 1.0)
+        delay = min(2 * delay, LONGEST_DELAY)
 
 
 class Reconnecting:

@@ -88,6 +88,10 @@ class UnrepeatableError(Exception):
     """
 
 
+class UncertainError(Exception):
+    """Raised by a sink that cannot tell what is committed: the spout must read the marker again before it goes on."""
+
+
 class Source(Protocol):
     """Where records come from. Write the plain case: retries, batches and markers are done around it.
 

@@ -12,6 +12,7 @@ is as on a cluster, and what is not there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,9 @@ def serve(
 
 def check_sdk() -> None:
     """Raise MachineError SG508, with the command that installs it, if the SDK is not there."""
+    # The server's process starts user code, and needs nothing of gRPC's in it; and gRPC's own log says what is no news.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         import grpc  # noqa: F401
         import pachyderm_sdk  # noqa: F401

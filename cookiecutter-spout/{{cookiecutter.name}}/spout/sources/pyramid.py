@@ -124,8 +124,8 @@ class TextShape:
         self._name = name
 
     def files(self, announcement: Announcement) -> list[File]:
-        """The pyramid up to the line that is being written."""
-        return [text(self._name, from_position(announcement.writing))]
+        """The pyramid up to the line that is being written; on 2.x, where nothing is announced, that is committed."""
+        return [text(self._name, from_position(_last(announcement)))]
 
     def read(self, path: Path) -> Announcement:
         """All but the last line are committed, the last one is being written."""
@@ -143,7 +143,7 @@ class PartsShape:
 
     def files(self, announcement: Announcement) -> list[File]:
         """The part that the announced line is in (all others are as they were), and the index."""
-        pyramid = from_position(announcement.writing)
+        pyramid = from_position(_last(announcement))
         part = (height(pyramid) - 1) // LINES_A_PART
         lines = text(f"{self._name}{part + 1:02}", pyramid, part * LINES_A_PART)
         return [lines, marker.write_json(self._name, self._spout, self._source, to_position(pyramid))]
@@ -199,6 +199,10 @@ def _added(body: bytes, line: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return symbol if 1 <= len(symbol) <= LONGEST_STEP else None
+
+
+def _last(announcement: Announcement) -> Position | None:
+    return announcement.committed if announcement.writing is None else announcement.writing
 
 
 def _announcement(pyramid: Pyramid) -> Announcement:
