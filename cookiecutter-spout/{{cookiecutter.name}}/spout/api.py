@@ -45,9 +45,10 @@ class ApiSink:
     """Writes batches as commits of the pipeline's output branch, through the sidecar of its pod."""
 
     def __init__(self, config: Config, shape: Shape, budget: Budget, client: Client | None = None) -> None:
-        """``budget`` bounds the marker's size; ``client`` is for tests. The SDK finds the sidecar, the only one that may write there (/pachctl/config.json).
+        """``budget`` bounds the marker's size; ``client`` is for tests.
 
-        Only from 2.5 on is there a project in the environment, and before there were none.
+        The SDK finds the sidecar, the only one that may write there (/pachctl/config.json). Only from 2.5 on is there
+        a project in the environment, and before there were none.
         """
         if config.target is None:
             raise RuntimeError("the config is one for 1.x")

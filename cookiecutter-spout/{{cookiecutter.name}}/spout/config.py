@@ -116,7 +116,12 @@ def _config(value: object) -> Config:
     fields = _object(value, VARIABLE)
     if fields.get("version") != VERSION:  # before its keys: another version may have others
         _refuse(f"version {brief(fields.get('version'))}", f"version {VERSION}")
-    optional = ("transform", "filter", "metrics", "target")  # absent is off, so that a plain spout has a short configuration
+    optional = (
+        "transform",
+        "filter",
+        "metrics",
+        "target",
+    )  # absent is off, so that a plain spout has a short configuration
     check_keys(fields, VARIABLE, "version", "name", "source", "marker", "output", "batch", optional=optional)
     source = _object(fields["source"], "source")
     output = _object(fields["output"], "output")
