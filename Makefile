@@ -32,7 +32,7 @@ lint: $(VENV)/.developing
 types: $(VENV)/.developing
 	$(BIN)/mypy spoutgen
 	cd "$(RUNTIME)" && $(abspath $(BIN))/mypy --config-file "$(abspath pyproject.toml)" --cache-dir "$(abspath .mypy_cache/runtime)" \
-		main.py source.py spout
+		main.py source.py transform.py spout
 
 unit: $(VENV)/.developing
 	$(BIN)/python -m pytest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spoutgen.spec.model import Spec
+from spoutgen.spec.model import Output, Spec
 
 VERSION = 1
 
@@ -22,9 +22,16 @@ def spout_config(spec: Spec) -> str:
         "name": spec.name,
         "source": {"type": spec.source.type, **spec.source.options},
         "marker": {"prefix" if spec.marker.is_prefix else "name": spec.marker.name},
-        "output": {"path": spec.output.path, "format": spec.output.format},
+        "output": _output(spec.output),
         "batch": {"records": spec.batch.records, "bytes": spec.batch.bytes, "wait": spec.batch.wait},
     }
+    # What is off is left out, so that a plain spout has a short configuration.
+    if spec.transform:
+        config["transform"] = True
+    if spec.filter:
+        config["filter"] = dict(spec.filter)
+    if spec.metrics:
+        config["metrics"] = {"port": spec.metrics.port, "stalled_after": spec.metrics.stalled_after}
     if spec.pachyderm == 2:
         # Only there: what a 1.x spout was given stays the same text, byte for byte.
         config["target"] = {"pachyderm": 2, "branch": spec.pipeline.get("outputBranch") or "master"}
@@ -32,6 +39,17 @@ def spout_config(spec: Spec) -> str:
     # Kubernetes expands `$(NAME)` and `$$` in the values of a pod's variables, and this text becomes one
     # (v1.13.4:src/server/pps/server/worker_rc.go:521). As a JSON escape the dollar means nothing to Kubernetes.
     return text.replace("$", "\\u0024")
+
+
+def _output(output: Output) -> dict[str, Any]:
+    settings = {"path": output.path, "format": output.format}
+    if output.envelope != "none":
+        settings["envelope"] = output.envelope
+    if output.on_error != "fail":
+        settings["on_error"] = output.on_error
+    if output.on_error == "dead_letter":
+        settings["dead_letters"] = output.dead_letters
+    return settings
 
 
 def _whole_numbers(value: Any) -> Any:

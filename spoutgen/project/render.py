@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spoutgen import __version__
@@ -28,15 +27,14 @@ from spoutgen.project.template import Template, check_template, own_template
 from spoutgen.project.tree import SKIPPED_FOLDERS, Entry, read_tree, tree_digest
 from spoutgen.spec import LoadedSpec
 from spoutgen.spec.model import Spec
-from spoutgen.spec.schema import bundle, source_schema
+from spoutgen.spec.schema import bundle, source_schema, source_types
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 # Written once, then the user's.
-SEEDS = frozenset({SPEC, "README.md", "source.py"})
-# Files that only one source type has; cookiecutter cannot leave a file out without a hook.
-ONLY_FOR = MappingProxyType({"source.py": "custom"})
+SEEDS = frozenset({SPEC, "README.md", "source.py", "transform.py"})
+_KIND = re.compile(r"spout/sources/([a-z0-9_]+)\.py")
 SCHEMA = f"{FOLDER}/schema.json"
 # The same as the extra `pachyderm2` of pyproject.toml, which `spoutgen run` uses.
 PACHYDERM_SDK = "pachyderm-sdk==2.12.2"
@@ -82,7 +80,7 @@ def render(loaded: LoadedSpec, template: Template | None = None) -> Rendered:
         check_template(template, template_tree)
         with _mistakes_of(template):
             tree = read_tree(_scaffold(copy, values, Path(scratch, "out")))
-    tree = {path: entry for path, entry in tree.items() if ONLY_FOR.get(path) in (None, loaded.spec.source.type)}
+    tree = {path: entry for path, entry in tree.items() if _belongs(path, loaded.spec)}
     for path, data in ((SPEC, spec), (PIPELINE, pipeline.encode())):
         if tree.get(path) != Entry(data):
             raise _unusable(template, f"the template does not copy {path} as it is")
@@ -103,6 +101,16 @@ def _requirements(spec: Spec) -> list[str]:
     """What the project installs: the source's drivers, and on 2.x Pachyderm's client, which commits the batches."""
     drivers: list[str] = source_schema(spec.source.type)["x-spoutgen"]["requirements"]
     return [PACHYDERM_SDK, *drivers] if spec.pachyderm == 2 else drivers
+
+
+def _belongs(path: str, spec: Spec) -> bool:
+    """Whether the project has this file of the template; cookiecutter cannot leave one out without a hook."""
+    if path == "transform.py":
+        return spec.transform
+    if path == "source.py":
+        return spec.source.type == "custom"
+    kind = _KIND.fullmatch(path)
+    return kind is None or kind[1] not in source_types() or kind[1] == spec.source.type
 
 
 def _copy(template: Template, copy: Path) -> None:

@@ -47,10 +47,10 @@ def _changed_values(loaded: LoadedSpec, lock: Lock, base: Tree) -> set[str] | No
         pipeline = json.loads(base[PIPELINE].data)
         config = json.loads(pipeline["transform"]["env"]["SPOUT_CONFIG"])
         was = {"name": pipeline["pipeline"]["name"], "image": lock.image, "marker": pipeline["spout"]["marker"]}
-        source = config["source"]["type"]
+        kind = (config["source"]["type"], config.get("transform", False))
     except (ValueError, KeyError, TypeError):
         return None
-    if (source, lock.pachyderm) != (spec.source.type, spec.pachyderm):
+    if (*kind, lock.pachyderm) != (spec.source.type, spec.transform, spec.pachyderm):
         return None  # other requirements, other files
     now = {"name": spec.name, "image": spec.image, "marker": spec.marker.name}
     return {"_spout_yaml", "_pipeline_json", *(name for name in now if now[name] != was[name])}

@@ -33,7 +33,7 @@ _PAIRS = frozenset(
 # A name that ends so tells where a credential is, or something about it.
 _HARMLESS_ENDINGS = frozenset(
     {
-        *("file", "path", "dir", "name", "url", "uri", "endpoint", "mount", "header", "type", "id"),
+        *("file", "path", "dir", "name", "url", "uri", "endpoint", "mount", "header", "type", "id", "env"),
         *("ttl", "expiry", "timeout", "length", "count", "enabled"),
     }
 )

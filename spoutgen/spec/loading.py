@@ -14,7 +14,7 @@ from typing import Any
 from spoutgen.errors import Diagnostic, Place, ProjectError, SpecError
 from spoutgen.spec import credentials, rules, schema, violations
 from spoutgen.spec.document import HAS_LIBYAML, Node, parse
-from spoutgen.spec.model import Batch, Marker, Output, Secret, Source, Spec
+from spoutgen.spec.model import Batch, Marker, Metrics, Output, Secret, Source, Spec
 from spoutgen.spec.pipeline_part import refused_fields
 from spoutgen.spec.settings import FILE_PREFIX, overridden
 from spoutgen.spec.text import BYTE_ORDER_MARK, MOST_BYTES, Text, decode, too_large
@@ -144,8 +144,11 @@ def _spec(filled: dict[str, Any]) -> Spec:
         image=filled["image"],
         source=_source(filled["source"]),
         marker=_marker(marker),
-        output=Output(output["path"], output["format"], output["overwrite"]),
+        output=Output(**output),
         batch=Batch(int(batch["records"]), parse_size(batch["bytes"]), parse_duration(batch["wait"])),
+        filter=filled.get("filter", {}),
+        transform=filled["transform"],
+        metrics=_metrics(filled["metrics"]) if "metrics" in filled else None,
         env=filled.get("env", {}),
         secrets=tuple(
             Secret(secret["name"], secret.get("key"), secret.get("env"), secret.get("mount"))
@@ -170,6 +173,10 @@ def _marker(value: str | dict[str, str]) -> Marker:
     if isinstance(value, str):
         return Marker(value, False)
     return Marker(value["prefix"], True) if "prefix" in value else Marker(value["name"], False)
+
+
+def _metrics(filled: dict[str, Any]) -> Metrics:
+    return Metrics(int(filled["port"]), parse_duration(filled["stalled_after"]))
 
 
 def _resources(values: dict[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,22 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where and how records become files; ``path`` may hold ``{first}`` and ``{last}``."""
+    """Where and how records become files; ``path`` may hold fields such as ``{first}`` and ``{last}``."""
 
     path: str
     format: str
     overwrite: bool
+    envelope: str
+    on_error: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The port of the numbers, and the seconds without progress after which the spout is not healthy."""
+
+    port: int
+    stalled_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One spout. ``resources`` and ``pipeline`` are the checked plain data of those keys."""
+    """One spout. ``filter``, ``resources`` and ``pipeline`` are the checked plain data of those keys."""
 
     name: str
     description: str | None
@@ -64,6 +75,9 @@ class Spec:
     marker: Marker
     output: Output
     batch: Batch
+    filter: Mapping[str, Any]
+    transform: bool
+    metrics: Metrics | None
     env: Mapping[str, str]
     secrets: tuple[Secret, ...]
     resources: Mapping[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -80,7 +80,8 @@ RESERVED_FOLDERS = ("/pfs", "/pach", "/pach-bin", "/app", "/proc", "/dev", "/sys
 # v1.13.4:src/server/pkg/path/path.go:29, :79
 _NOT_IN_A_PATH = re.compile(r"[^ -~]|[*?\[\]{}!()@+^]")
 _FIELD = re.compile(r"\{([^{}]*)\}")
-FIELDS = ("first", "last")
+FIELDS = ("first", "last", "date", "hour", "key")
+_ONE_EACH = re.compile(r"\{(first|last)\}")
 LONGEST_PATH = 1_000
 
 
@@ -156,22 +157,38 @@ def project_fits_target(look: Look) -> Iterator[Diagnostic]:
 
 
 def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
-    """The output path is one that PFS takes, and its fields are ours."""
-    path = look.value(str, "output", "path")
-    problem = _path_problem(path) if path else None
-    if problem:
-        yield look.document.at_value(("output", "path"), "SG304", f"`output.path` {problem[0]}", problem[1])
-        return
-    if path and look.value(str, "output", "format") == "files" and not _FIELD.search(path):
-        hint = "write {first}, which is the record's name, somewhere into it: records/{first}.txt"
-        message = "`output.path` must hold {first} or {last}, since `format: files` writes one file a record"
-        yield look.document.at_value(("output", "path"), "SG304", message, hint)
+    """The output paths are such as PFS takes, and their fields are known and keep partitions apart."""
+    own = _own_fields(look)
+    keys = ("path", "dead_letters") if look.value(str, "output", "on_error") == "dead_letter" else ("path",)
+    for key in keys:
+        path = look.value(str, "output", key)
+        problem = _path_problem(path, (*FIELDS, *own)) if path else None
+        missing = [field for field in own if path and f"{{{field}}}" not in path]
+        if problem:
+            yield look.document.at_value(("output", key), "SG304", f"`output.{key}` {problem[0]}", problem[1])
+        elif missing:
+            message = f"`output.{key}` must hold {{{missing[0]}}}: without it, files of different ones get one name"
+            hint = f"write it into the path, such as {'/'.join(f'{{{field}}}' for field in own)}/{{first}}-{{last}}"
+            yield look.document.at_value(("output", key), "SG304", message, hint)
+        elif path and key == "path" and look.value(str, "output", "format") == "files" and not _ONE_EACH.search(path):
+            hint = "write {first}, which is the record's name, somewhere into it: records/{first}.txt"
+            message = "`output.path` must hold {first} or {last}, since `format: files` writes one file a record"
+            yield look.document.at_value(("output", "path"), "SG304", message, hint)
 
 
-def _path_problem(path: str) -> tuple[str, str | None] | None:
-    unknown = [field for field in _FIELD.findall(path) if field not in FIELDS]
+def _own_fields(look: Look) -> tuple[str, ...]:
+    """The fields that the source type adds, all of which a path must hold."""
+    source_type = look.value(str, "source", "type")
+    if source_type not in source_types():
+        return ()
+    return tuple(source_schema(source_type)["x-spoutgen"].get("fields", ()))
+
+
+def _path_problem(path: str, fields: Sequence[str]) -> tuple[str, str | None] | None:
+    unknown = [field for field in _FIELD.findall(path) if field not in fields]
     if unknown:
-        return f"has an unknown field {{{unknown[0]}}}", "the fields are {first} and {last}"
+        listed = [f"{{{field}}}" for field in fields]
+        return f"has an unknown field {{{unknown[0]}}}", f"the fields are {', '.join(listed[:-1])} and {listed[-1]}"
     plain = _FIELD.sub("x", path)
     if wrong := _NOT_IN_A_PATH.search(plain):
         what = wrong[0] if wrong[0].isprintable() else f"U+{ord(wrong[0]):04X}"
@@ -360,6 +377,32 @@ def symbol_makes_batches_of_one(look: Look) -> Iterator[Diagnostic]:
         )
 
 
+def patterns_are_regular_expressions(look: Look) -> Iterator[Diagnostic]:
+    """A filter's pattern is one that Python takes."""
+    for kind in ("include", "exclude"):
+        for index in range(len(look.value(list, "filter", kind) or ())):
+            pattern = look.value(str, "filter", kind, index, "matches")
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                message = f"`matches` is no regular expression: {error}"
+                yield look.document.at_value(("filter", kind, index, "matches"), "SG309", message)
+
+
+def credentials_come_from_secrets(look: Look) -> Iterator[Diagnostic]:
+    """An option that names a variable with a credential names one that `secrets` provides."""
+    source_type = look.value(str, "source", "type")
+    if source_type not in source_types():
+        return
+    given = {look.value(str, "secrets", index, "env") for index in range(len(look.value(list, "secrets") or ()))}
+    for key, schema in source_schema(source_type)["properties"].items():
+        variable = look.value(str, "source", key)
+        if schema.get("x-credential") and variable is not None and variable not in given:
+            message = f"`source.{key}` names the variable `{variable}`, which no item of `secrets` provides"
+            hint = f"add to `secrets`: {{name: SECRET, key: KEY, env: {variable}}}"
+            yield look.document.at_value(("source", key), "SG309", message, hint)
+
+
 RULES: tuple[Rule, ...] = (
     image_is_pinned,
     name_is_short_enough,
@@ -374,4 +417,6 @@ RULES: tuple[Rule, ...] = (
     overwrite_keeps_guarantee,
     symbol_is_printable,
     symbol_makes_batches_of_one,
+    patterns_are_regular_expressions,
+    credentials_come_from_secrets,
 )

@@ -9,8 +9,10 @@ The schema files are the truth, for editors as for us. What a person must read s
 ``x-characters``  the pattern of one allowed character, so that the message can name those that are not allowed
 ``x-unit``        duration, size or quantity: what spoutgen.spec.units makes of the text
 ``x-maximum``     the largest duration or size
+``x-credential``  of a source's option: its value is the name of a variable that `secrets` must provide
 ``x-spoutgen``    of a source type: its ``requirements``, its ``defaults`` for output and batch, what a new spec of the
-                  type begins with (``starter``), whether its ``record_names`` are ``numbers``
+                  type begins with (``starter``), whether its ``record_names`` are ``numbers``, the ``fields`` of
+                  ``output.path`` that keep its partitions apart
 """
 
 from __future__ import annotations
@@ -173,6 +175,8 @@ def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
         own = source_schema(source["type"])
         filled["source"] = _filled(own["properties"], source, {})
         extra = own["x-spoutgen"]["defaults"]
+    if isinstance(filled.get("metrics"), dict):
+        filled["metrics"] = _filled(top["metrics"]["properties"], filled["metrics"], {})
     for key in ("output", "batch"):
         written = filled.get(key, {})
         if isinstance(written, dict):

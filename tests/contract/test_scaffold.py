@@ -15,6 +15,7 @@ from spoutgen.project.render import render
 from spoutgen.project.tree import read_tree
 from spoutgen.resources import template_dir
 from spoutgen.spec import load_text
+from spoutgen.spec.schema import source_types
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = """\
@@ -36,8 +37,10 @@ def test_cookiecutter_alone_makes_the_same_project(tmp_path):
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})
     plain = read_tree(tmp_path / "spoutmarker")
     ours = render(load_text(DEFAULTS, "spout.yaml")).tree
-    # Without hooks a template cannot leave out what only the custom source needs.
-    assert {p for p in {*plain, *ours} if plain.get(p) != ours.get(p)} == {".spoutgen/schema.json", "source.py"}
+    # Without hooks a template cannot leave out what only another source, or a transform, needs.
+    others = {f"spout/sources/{name}.py" for name in source_types() if name != "symbol"}
+    different = {p for p in {*plain, *ours} if plain.get(p) != ours.get(p)}
+    assert different == {".spoutgen/schema.json", "source.py", "transform.py", *others}
 
 
 def test_no_hooks_and_no_jinja_in_python():
@@ -49,13 +52,18 @@ def test_no_hooks_and_no_jinja_in_python():
 
 def test_the_runtime_arrives_byte_for_byte():
     assert "source.py" not in render(load_text(DEFAULTS, "spout.yaml")).tree
-    custom = DEFAULTS[: DEFAULTS.index("  type")] + "  type: custom\nmarker: 'mymark'\n"
+    assert "transform.py" not in render(load_text(DEFAULTS, "spout.yaml")).tree
+    custom = DEFAULTS[: DEFAULTS.index("  type")] + "  type: custom\nmarker: 'mymark'\ntransform: true\n"
     tree = render(load_text(custom, "spout.yaml")).tree
     source = template_dir() / "{{cookiecutter.name}}"
     python_files = [p for p in source.rglob("*.py") if "__pycache__" not in p.parts]
     assert len(python_files) > 8
     for file in python_files:
-        assert tree[file.relative_to(source).as_posix()].data == file.read_bytes()
+        path = file.relative_to(source).as_posix()
+        if file.parent.name != "sources" or file.stem not in source_types() or file.stem == "custom":
+            assert tree[path].data == file.read_bytes()
+        else:
+            assert path not in tree, "the module of another source, whose driver this image does not have"
 
 
 def test_the_same_spec_gives_the_same_bytes_whatever_surrounds_it(tmp_path):

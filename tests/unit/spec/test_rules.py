@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoutgen.errors import SpecError
-from spoutgen.spec import LoadedSpec, load_text
+from spoutgen.spec import LoadedSpec, load_text, rules
 from spoutgen.spec.image import problem_of
 from spoutgen.spec.rules import RESERVED_VARIABLES, RULES
 
@@ -310,7 +310,52 @@ def test_every_rule_has_something_to_say() -> None:
         "overwrite_keeps_guarantee": {"output": {"overwrite": False}},
         "symbol_is_printable": {"source": {"type": "symbol", "symbol": "\n"}},
         "symbol_makes_batches_of_one": {"batch": {"records": 2}},
+        "patterns_are_regular_expressions": {"filter": {"include": [{"pointer": "/key", "matches": "("}]}},
     }
-    assert list(objections) == [rule.__name__ for rule in RULES]
+    needs_a_type = {"credentials_come_from_secrets"}  # one with a login: test_credentials_come_from_secrets
+    assert [*objections] == [rule.__name__ for rule in RULES if rule.__name__ not in needs_a_type]
     for keys in objections.values():
         assert len(codes(**keys)) == 1
+
+
+@pytest.mark.parametrize(
+    ("secrets", "expected"),
+    [
+        ([], ["SG309"]),
+        ([{"name": "db", "key": "k", "env": "OTHER"}], ["SG309"]),
+        ([{"name": "db", "key": "k", "env": "PW"}], []),
+    ],
+)
+def test_credentials_come_from_secrets(
+    monkeypatch: pytest.MonkeyPatch, secrets: list[Any], expected: list[str]
+) -> None:
+    real = rules.source_schema
+
+    def with_login(source_type: str) -> Any:
+        schema = real(source_type)
+        return {**schema, "properties": {**schema["properties"], "symbol": {"x-credential": True}}}
+
+    monkeypatch.setattr(rules, "source_schema", with_login)
+    assert codes(source={"type": "symbol", "symbol": "PW"}, secrets=secrets) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("data/{topic}/{first}", []),
+        ("data/{first}", ["SG304"]),
+        ("data/{topic}/{key}/{date}/{hour}-{last}", []),
+        ("data/{topic}/{partition}", ["SG304"]),
+    ],
+)
+def test_a_path_keeps_the_partitions_of_the_source_apart(
+    monkeypatch: pytest.MonkeyPatch, path: str, expected: list[str]
+) -> None:
+    real = rules.source_schema
+
+    def with_field(source_type: str) -> Any:
+        schema = real(source_type)
+        return {**schema, "x-spoutgen": {**schema["x-spoutgen"], "fields": ["topic"]}}
+
+    monkeypatch.setattr(rules, "source_schema", with_field)
+    assert codes(output={"path": path}) == expected

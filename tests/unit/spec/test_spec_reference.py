@@ -42,7 +42,7 @@ def row(name: str, found: dict[str, Any], default: str) -> str:
 def default_of(name: str, found: dict[str, Any], required: bool) -> str:
     if required:
         return "required"
-    if name.startswith("output."):
+    if name.startswith("output.") and "default" not in found:
         return "per source"
     if name in ("output", "batch"):
         return "see below"
