@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Written once, then the user's.
 SEEDS = frozenset({SPEC, "README.md", "source.py", "transform.py"})
-_KIND = re.compile(r"spout/sources/([a-z0-9_]+)\.py")
+_KIND = re.compile(r"spout/sources/([a-z0-9_]+)(?:\.py|/.+)")
 SCHEMA = f"{FOLDER}/schema.json"
 # The same as the extra `pachyderm2` of pyproject.toml, which `spoutgen run` uses.
 PACHYDERM_SDK = "pachyderm-sdk==2.12.2"
