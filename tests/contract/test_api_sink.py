@@ -1,0 +1,309 @@
+"""ApiSink against the local pachd, step by step: what each step of the protocol on 2.x is for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs, pps
+
+from spoutgen.local.home import Home
+from spoutgen.local.pachd import serve
+from spoutgen.local.pachd.wire import UnavailableError
+
+RUNTIME = Path(__file__).parents[2] / "cookiecutter-spout" / "{{cookiecutter.name}}"
+SPOUT = {"pipeline": {"name": "dots"}, "transform": {"image": "dots:1", "cmd": ["x"]}, "spout": {}}
+BRANCH = pfs.Branch.from_uri("dots@master")
+HEAD = pfs.Commit(branch=BRANCH, repo=BRANCH.repo)
+
+
+@pytest.fixture(autouse=True)
+def runtime(monkeypatch):
+    """The runtime's modules, gone again afterwards."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(RUNTIME))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name == "spout" or name.startswith("spout."):
+            del sys.modules[name]
+
+
+class Stage:
+    """A served pipeline and as many sinks of one spout as a test wants."""
+
+    def __init__(self, pachd, steps):
+        self.steps = steps
+        self.main, self.sidecar = Client(port=pachd.port), Client(port=pachd.sidecar_port)
+        self.main.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(SPOUT))
+        self.acknowledged = []
+
+    def sink(self, source="numbers", path="data/{first}", marker="mymark", batch=1):
+        from spout.api import ApiSink
+        from spout.config import Config, Limits, Output, Target
+        from spout.log import Log
+        from spout.marker import Budget, JsonShape
+        from spout.metrics import Meter
+        from spout.sources import pyramid
+
+        config = Config(
+            "dots", source, {}, marker, False, Output(path, "lines"), Limits(batch, 1, 1), target=Target("master")
+        )
+        shape = JsonShape(marker, "dots", source) if source == "numbers" else pyramid.shape(config, "symbol")
+        return ApiSink(config, shape, Budget(Log(None), Meter()), self.sidecar)
+
+    def write(self, sink, start, end):
+        from spout.records import Batch, Record
+
+        records = [Record(b"%d" % n, n, f"{n:03}") for n in range(start + 1, end + 1)]
+        sink.write(Batch(start or None, end, records), self.acknowledged.append)
+
+    def put(self, *ops):
+        requests = [pfs.ModifyFileRequest(set_commit=HEAD)]
+        for path, data in ops:
+            requests.append(pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)))
+            requests.append(pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=data)))
+        self.sidecar.pfs.modify_file(iter(requests))
+
+    def files(self):
+        found = {}
+        for info in self.main.pfs.walk_file(file=pfs.File(commit=HEAD, path="/")):
+            if info.file_type == pfs.FileType.FILE:
+                with self.main.pfs.pfs_file(pfs.File(commit=HEAD, path=info.file.path)) as file:
+                    found[info.file.path] = file.read()
+        return found
+
+    def numbers(self):
+        """All records on master, in the order of their files."""
+        files = self.files()
+        return [int(n) for path in sorted(files) if path.startswith("/data/") for n in files[path].split()]
+
+    def restart(self):
+        """Stop and start the pipeline, which leaves an open head."""
+        self.main.pps.stop_pipeline(pipeline=pps.Pipeline(name="dots"))
+        self.main.pps.start_pipeline(pipeline=pps.Pipeline(name="dots"))
+
+    def commits(self):
+        return list(self.main.pfs.list_commit(repo=BRANCH.repo))
+
+
+@pytest.fixture
+def stage(tmp_path):
+    steps = []
+
+    def checkpoint(step):
+        for each in list(steps):
+            each(step)
+
+    with serve(Home(tmp_path), checkpoint=checkpoint) as pachd:
+        yield Stage(pachd, steps)
+
+
+def lose_a_reply(stage, number=1):
+    """The ``number``-th ModifyFile from now on is committed, and nobody is told."""
+    left = [number]
+
+    def lose(step):
+        if step == "modify: committed":
+            left[0] -= 1
+            if left[0] == 0:
+                raise UnavailableError("the connection is gone")
+
+    stage.steps.append(lose)
+
+
+def uncertain(match=None):
+    from spout.records import UncertainError
+
+    return pytest.raises(UncertainError, match=match)
+
+
+def refused(match):
+    from spout.fatal import FatalError
+
+    return pytest.raises(FatalError, match=match)
+
+
+def test_a_first_start_and_a_batch_with_its_marker_in_one_commit(stage):
+    sink = stage.sink()
+    assert sink.resume() is None
+    number = len(stage.commits())
+    stage.write(sink, 0, 3)
+    assert stage.acknowledged == [3]
+    assert len(stage.commits()) == number + 1
+    assert stage.files() == {
+        "/data/001": b"1\n2\n3\n",
+        "/mymark": b'{"spoutgen_marker":1,"spout":"dots","source":"numbers","committed":3,"writing":null}\n',
+    }
+    announcement = stage.sink().resume()
+    assert (announcement.committed, announcement.writing) == (3, None)
+
+
+def test_the_beginning_is_committed_before_anything_is_read(stage):
+    sink = stage.sink()
+    sink.resume()
+    sink.begin(41)
+    stage.write(sink, 41, 42)
+    assert stage.sink().resume().committed == 42
+
+
+def test_a_batch_that_is_written_again_replaces_its_files(stage):
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    stage.write(sink, 0, 2)
+    assert stage.files()["/data/001"] == b"1\n2\n"
+
+
+def test_an_open_head_is_cleared_and_finished(stage):
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    stage.restart()
+    stage.put(("/data/004", b"half of what a dead client wrote"))
+    again = stage.sink()
+    assert again.resume().committed == 3
+    stage.write(again, 3, 5)
+    assert stage.numbers() == [1, 2, 3, 4, 5]
+
+
+def test_an_open_head_that_comes_while_the_spout_runs_is_not_written_into(stage):
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    stage.restart()
+    with uncertain("somebody else's"):
+        stage.write(sink, 3, 5)
+    assert sink.resume().committed == 3
+    stage.write(sink, 3, 5)
+    assert stage.numbers() == [1, 2, 3, 4, 5]
+
+
+def test_a_lost_reply_is_never_answered_by_sending_again(stage):
+    sink = stage.sink()
+    sink.resume()
+    lose_a_reply(stage)
+    with uncertain("UNAVAILABLE"):
+        stage.write(sink, 0, 3)
+    assert stage.acknowledged == []
+    number = len(stage.commits())
+    with uncertain("somebody else's"):
+        stage.write(sink, 0, 3)
+    assert sink.resume().committed == 3
+    assert len(stage.commits()) == number
+
+
+def test_a_commit_that_is_refused_later_is_told_and_passed_over(stage):
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    stage.put(("/data/004/x", b"in the way"))
+    assert sink.resume().committed == 3
+    with refused("file / directory path collision"):
+        stage.write(sink, 3, 5)
+    assert stage.acknowledged == [3]
+    # The next start walks back to the newest good commit, and again once the way is free.
+    again = stage.sink()
+    assert again.resume().committed == 3
+    with refused("file / directory path collision"):
+        stage.write(again, 3, 5)
+    stage.sidecar.pfs.delete_file(commit=HEAD, path="/data/004/")
+    assert again.resume().committed == 3
+    stage.write(again, 3, 5)
+    assert stage.numbers() == [1, 2, 3, 4, 5]
+
+
+def test_a_zombie_that_comes_last_is_followed(stage):
+    zombie, sink = stage.sink(), stage.sink()
+    zombie.resume()
+    sink.resume()
+    stage.write(sink, 0, 5)
+    zombie.check_head = lambda: None  # it looked long ago
+    with uncertain("somebody else's"):
+        stage.write(zombie, 0, 3)
+    assert stage.numbers() == [1, 2, 3]
+    with uncertain("somebody else's"):
+        stage.write(sink, 5, 8)
+    assert sink.resume().committed == 3
+    stage.write(sink, 3, 8)
+    assert stage.numbers() == list(range(1, 9))
+
+
+def test_a_zombie_between_look_and_write_is_seen_afterwards(stage):
+    zombie, sink = stage.sink(), stage.sink()
+    zombie.resume()
+    sink.resume()
+    look = sink.check_head
+
+    def look_then_be_overtaken():
+        look()
+        zombie.check_head = lambda: None
+        stage.write(zombie, 0, 3)
+
+    sink.check_head = look_then_be_overtaken
+    with uncertain("somebody else's"):
+        stage.write(sink, 0, 5)
+    sink.check_head = look
+    assert sink.resume().committed == 5
+    stage.write(sink, 5, 8)
+    assert stage.numbers() == list(range(1, 9))
+
+
+def test_a_marker_of_1_x_says_what_is_to_be_read_again(stage):
+    marker = b'{"spoutgen_marker":1,"spout":"dots","source":"numbers","committed":7,"writing":9}\n'
+    stage.put(("/mymark", marker))
+    announcement = stage.sink().resume()
+    assert (announcement.committed, announcement.writing) == (7, 9)
+
+
+def test_a_commit_with_data_and_no_marker_is_refused(stage):
+    stage.put(("/data/001", b"1\n"))
+    with refused("without /mymark"):
+        stage.sink().resume()
+
+
+@pytest.mark.parametrize("is_prefix", [False, True])
+def test_the_pyramid(stage, is_prefix):
+    import dataclasses
+
+    from spout.records import Batch, Record
+    from spout.sources import pyramid
+
+    sink = stage.sink("symbol", "output")
+    if is_prefix:
+        config = dataclasses.replace(sink._config, marker_is_prefix=True)
+        sink._config, sink._shape = config, pyramid.shape(config, "symbol")
+    sink.resume()
+    at = pyramid.EMPTY
+    for _ in range(3):
+        start = pyramid.to_position(at) if at.line else None
+        at = pyramid.grown(at, ".")
+        record = Record(at.line.encode(), pyramid.to_position(at), str(len(at.line)))
+        sink.write(Batch(start, record.position, [record]), stage.acknowledged.append)
+    files = stage.files()
+    assert files["/output"] == b"...\n"
+    assert files["/mymark01" if is_prefix else "/mymark"] == b".\n..\n...\n"
+    announcement = sink.resume()
+    assert announcement.writing == pyramid.to_position(at)
+
+
+def test_a_file_above_the_message_limit_goes_in_chunks(stage):
+    from spout.records import Batch, Record
+
+    sink = stage.sink()
+    sink.resume()
+    big = bytes(45 << 20)
+    sink.write(Batch(None, 1, [Record(big, 1, "001")]), stage.acknowledged.append)
+    info = stage.main.pfs.inspect_file(file=pfs.File(commit=HEAD, path="/data/001"))
+    assert info.size_bytes == len(big) + 1
+
+
+def test_a_server_that_is_not_there_is_uncertain(tmp_path):
+    with serve(Home(tmp_path)) as pachd:
+        stage = Stage(pachd, [])
+        sink = stage.sink()
+    with uncertain():
+        sink.resume()
