@@ -26,7 +26,7 @@ from spout.loop import Metered, run
 from spout.marker import Announcement, Budget, Shape, pulled
 from spout.metrics import Meter, serve
 from spout.pipe import PipeSink
-from spout.reconnect import LONGEST_DELAY, Reconnecting, backoff
+from spout.reconnect import Reconnecting, backoff
 from spout.records import UncertainError
 from spout.refine import refining
 from spout.sources import kind_of
@@ -105,13 +105,12 @@ def _spin_on_2(config: Config, source: Metered, shape: Shape, budget: Budget, lo
     api = ApiSink(config, shape, budget)
     with closing(refining(api, config, log, meter)) as sink, closing(source):
         while True:
-            began = time.monotonic()
             try:
                 announcement = api.resume()
                 _log_start(log, config, source, announcement, origin="marker")
                 run(source, sink, announcement, config.batch, log, meter)
             except UncertainError as error:
-                if time.monotonic() - began > LONGEST_DELAY:
+                if api.has_committed:
                     waits = backoff()
                 delay = next(waits)
                 log.warning("commit_uncertain", detail=str(error), retry_in=round(delay, 3))

@@ -59,11 +59,12 @@ class ApiSink:
         project = os.environ.get("PPS_PROJECT_NAME") or "default"
         self._repo = pfs.Repo(name=config.name, type="user", project=pfs.Project(name=project))
         self._branch = pfs.Branch(repo=self._repo, name=config.target.branch)
+        self.has_committed = False  # since the marker was read
         self._head: str | None = None  # the id of the newest commit that this spout knows
 
     def resume(self) -> Announcement | None:
         """What the marker says; None for a spout that starts for the first time."""
-        self._head = None
+        self._head, self.has_committed = None, False
         try:
             head = self._repaired_head()
             if head is None:
@@ -99,6 +100,7 @@ class ApiSink:
             self.check_head()
             self.send(files)
             self.check_commit()
+            self.has_committed = True
         except _FAILURES as error:
             raise UncertainError(_words(error)) from error
 
