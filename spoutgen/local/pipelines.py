@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from spoutgen.errors import Diagnostic, MachineError
-from spoutgen.local.refused import NotFoundError
+from spoutgen.local.refused import NotFoundError, RefusedError
 from spoutgen.local.spec import MARKER_BRANCH, SpoutSpec, parse
 from spoutgen.local.store import Store
 
@@ -116,9 +117,12 @@ def _check_is_gone(before: Pipeline, folder: Path) -> None:
 
 
 def _finish_open_commits(store: Store, repo: str) -> None:
+    """Finish them empty. A worker that runs meanwhile may have finished or deleted one since it was seen open."""
     for branch in store.branches(repo):
-        if branch.head is not None and store.commit(repo, branch.head).finished is None:
-            store.finish_commit(repo, branch.head, is_empty=True)
+        if branch.head is not None:
+            with suppress(NotFoundError, RefusedError):
+                if store.commit(repo, branch.head).finished is None:
+                    store.finish_commit(repo, branch.head, is_empty=True)
 
 
 def set_state(store: Store, name: str, state: str, reason: str = "") -> None:

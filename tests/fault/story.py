@@ -5,14 +5,15 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import streams
 import verdict
 import worker_life
 from patience import Patience
+from zygote import die_with
 
 from spoutgen.local import pipelines
 from spoutgen.local.generations import generation_of
@@ -31,11 +33,13 @@ BOTH = ("user code", "worker")
 STALLED = 4.0  # seconds without a commit in which nobody of the story computed or waited for a core: see patience.py
 REFUSALS = 40  # starts of the user code, or attempts to commit, that were refused since the last commit
 LONGEST = 400.0  # seconds; a story that takes longer says nothing about the promise
+MEMORY = 4 << 30  # bytes of address space for each process of a story
 SIDE_BY_SIDE = 2
 
 # kind -> (source.type, batch.records, output)
 KINDS = {
     "lines": ("sequence", 1000, {"path": "data/{first}-{last}", "format": "lines"}),
+    "odd names": ("sequence", 1000, {"path": "data/{first}-{last}", "format": "lines"}),
     "files": ("sequence", 1000, {"path": "data/{first}", "format": "files"}),
     "queue": ("queue", 1000, {"path": "data/{first}-{last}", "format": "lines"}),
     "pyramid": ("bounded", 1, {"path": "output", "format": "lines"}),
@@ -61,6 +65,7 @@ class Story:
     mutation: str | None = None
     spout: str = "ours"
     pause: float = 0.0
+    trouble: str = ""  # a key of worker_life.TROUBLES
     stalled: float = STALLED
 
 
@@ -106,7 +111,12 @@ def config_of(story: Story, folder: Path) -> dict:
         source["symbol"] = "*+"[: 1 + story.seed % 2]
     else:
         most = 3 if story.sizes == "large" else 12
-        source |= {"most": most, "sizes": story.sizes, "fixed": story.fixed}
+        source |= {
+            "most": most,
+            "sizes": story.sizes,
+            "fixed": story.fixed,
+            "suffix": verdict.ODD * (story.kind == "odd names"),
+        }
     return {
         "version": 1,
         "name": "dots",
@@ -134,26 +144,35 @@ def begin(story: Story, folder: Path) -> None:
 
 def tell(story: Story, meanwhile: Callable[[Path], None] = lambda folder: None) -> Outcome:
     """Tell one story; ``meanwhile`` is called again and again while a worker runs."""
+    with story_folder(story) as folder:
+        return tell_the_rest(story, folder, meanwhile)
+
+
+@contextmanager
+def story_folder(story: Story) -> Iterator[Path]:
+    """The folder of a story that begins; with SPOUTGEN_KEEP_STORIES=1 it stays, with its place said, after an error."""
     folder = Path(tempfile.mkdtemp(prefix="story-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
-    began = time.monotonic()
-    is_good = False
     try:
         begin(story, folder)
-        operator, ended = 0, None
-        while ended is None:
-            operator += delete_open_commits(story, folder)
-            kills = _kills_of_workers(folder)
-            ended = _watch(story, folder, fork(lambda: worker_life.run(folder)), meanwhile, began)
-            if ended is None and kills == _kills_of_workers(folder):
-                raise HarnessError("a worker ended that nobody killed")
-        outcome = _outcome(story, folder, operator, ended, time.monotonic() - began)
-        is_good = outcome.is_kept
-        return outcome
+        yield folder
     finally:
-        if is_good or os.environ.get("SPOUTGEN_KEEP_STORIES") != "1":
+        if os.environ.get("SPOUTGEN_KEEP_STORIES") != "1":
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"{folder}: {story}", file=sys.stderr, flush=True)
+
+
+def tell_the_rest(story: Story, folder: Path, meanwhile: Callable[[Path], None] = lambda folder: None) -> Outcome:
+    """Run on to the end from what is in ``folder``, with the kills that are still to come."""
+    began = time.monotonic()
+    operator, ended = 0, None
+    while ended is None:
+        operator += delete_open_commits(story, folder)
+        kills = _kills_of_workers(folder)
+        ended = _watch(story, folder, fork(lambda: worker_life.run(folder)), meanwhile, began)
+        if ended is None and kills == _kills_of_workers(folder):
+            raise HarnessError("a worker ended that nobody killed")
+    return _outcome(story, folder, operator, ended, time.monotonic() - began)
 
 
 def _kills_of_workers(folder):
@@ -167,9 +186,11 @@ class HarnessError(Exception):
 def fork(live: Callable[[], None]) -> int:
     """A process that does nothing but ``live``, and is killed when we are."""
     sys.stdout.flush()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            die_with(parent)
             live()
         except BaseException:
             traceback.print_exc()
@@ -264,6 +285,7 @@ def tell_all(stories: Iterable[Story], side_by_side: int = SIDE_BY_SIDE) -> list
 
 
 def _tell_into(story, path):
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # a mistake of ours must not take the machine with it
     try:
         text = json.dumps(asdict(tell(story)))
     except BaseException as error:

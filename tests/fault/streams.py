@@ -60,7 +60,7 @@ class Sequence:
     """Numbered records from 1 on; can be read again from any position, exactly.
 
     Options: ``seed``, ``sizes`` (a key of SIZES), ``most`` records a read, ``fixed``: whether reads end in the same
-    places in every life; else each life has its own.
+    places in every life; else each life has its own; ``suffix``: what every record's name ends in.
     """
 
     identity, needs_ack = "sequence", False
@@ -85,7 +85,7 @@ class Sequence:
         while self._at < until and size < limit.bytes:
             self._at += 1
             data = record_bytes(seed, self._options["sizes"], self._at)
-            records.append(Record(data, self._at, name_of(self._at)))
+            records.append(Record(data, self._at, name_of(self._at) + self._options["suffix"]))
             size += len(data)
         if not records:
             time.sleep(timeout)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import streams
 from mutations import json_of
+from spout import output
 from spout.sources import pyramid
 
 from spoutgen.local.generations import generation_of
 from spoutgen.local.model import Commit
 from spoutgen.local.store import Store
+
+ODD = "*[é]@/../+"  # what Pachyderm takes in no file's name, or as a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,14 @@ class Found:
 def is_complete(kind: str, folder: Path) -> bool:
     """Whether the last record of the stream has been committed, in a stream that has an end."""
     last = streams.end_of(folder)
+    if last == streams.ENDLESS:
+        return False
     with Store(folder / "store.db") as store:
         if kind == "queue":
             return set(range(1, last + 1)) <= set(streams.acknowledged(folder))
         if kind in ("pyramid", "parts"):
             return len(_get(store, "master", "/output")) - 1 == last * _width(folder)
-        name = streams.name_of(last)
-        return any(path.endswith(name) for path in _data(store))
+        return any(_range(path)[1] == last for path in _data(store))
 
 
 def compare(kind: str, folder: Path) -> Found:
@@ -165,7 +169,7 @@ def _width(folder):
 
 
 def _range(path):
-    first, _, end = path.rpartition("/")[2].partition("-")
+    first, _, end = path.rpartition("/")[2].replace(output.legal(ODD), "").partition("-")
     return int(first), int(end or first)
 
 

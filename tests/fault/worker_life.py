@@ -1,11 +1,13 @@
 """One life of a worker process: a real worker on the story's store, its user code, and a death of its own."""
 
+import errno
 import json
 import os
 import random
 import signal
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,11 +20,39 @@ from spoutgen.local.backoff import Backoff, Backoffs
 from spoutgen.local.environment import Secrets, user_environment
 from spoutgen.local.events import CommitFinished, LogLine, Restarting, Started, UserCodeExited, UserCodeStarted, Wedged
 from spoutgen.local.generations import generation_of
-from spoutgen.local.store import Store
+from spoutgen.local.store import Store, utc_now
 from spoutgen.local.usercode import Command
 from spoutgen.local.worker import STEPS, Job, Worker
 
 QUICK = Backoffs(Backoff(0.002, 0.01), Backoff(0.01, 0.05), Backoff(0.01, 0.02), Backoff(0.01, 0.05))
+
+
+TIMES = 4  # how often a disk is full before somebody makes room
+
+
+def _temp_file_full(folder):
+    def trouble(point):
+        if point == "inside read" and len(deaths.noted(folder, "troubles")) < TIMES:
+            deaths.note(folder, "troubles", point)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return trouble
+
+
+# A trouble is called with every point that the worker comes by.
+TROUBLES = {"": lambda folder: lambda point: None, "temporary file full": _temp_file_full}
+
+
+def _open_store(folder, facts):
+    """The story's store; "store full" makes SQLite refuse to let it grow, "clock back" a clock that goes backwards."""
+    lives = len(deaths.noted(folder, "lives"))
+    back = (lambda: utc_now() - timedelta(hours=lives)) if facts["trouble"] == "clock back" else utc_now
+    store = Store(folder / "store.db", back)
+    if facts["trouble"] == "store full" and len(deaths.noted(folder, "kills")) < facts["kills"]:
+        with store.reading() as db:
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            db.execute(f"PRAGMA max_page_count = {pages + 1}")
+    return store
 
 
 def points_of(version: str) -> list[str]:
@@ -40,8 +70,10 @@ def run(folder: Path, pfs: str = "pfs") -> None:
     deaths.note(folder, "lives", "worker")
     chance = random.Random(f"{facts['seed']}/{lives}")
     armed = _armed(folder, facts, chance)
+    trouble = TROUBLES.get(facts["trouble"], TROUBLES[""])(folder)
 
     def checkpoint(point):
+        trouble(point)
         if point in ("before finish commit", "before open") and facts["pause"]:
             time.sleep(chance.uniform(0, facts["pause"]))
         if armed:
@@ -86,7 +118,7 @@ def _worker(folder, facts, pfs, checkpoint):
     environment = user_environment(pipeline, flags, folder / pfs, secrets, {"PATH": "/usr/bin:/bin"})
     command = Command(pipeline.spec.cmd, (), folder, environment, secrets, frozenset())
     job = Job(pipeline, flags, command, folder / pfs, folder / f"{pfs}.tmp")
-    return Worker(job, lambda: Store(folder / "store.db"), _Watcher(folder).take, QUICK, checkpoint)
+    return Worker(job, lambda: _open_store(folder, facts), _Watcher(folder).take, QUICK, checkpoint)
 
 
 class _Watcher:

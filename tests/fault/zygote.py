@@ -25,7 +25,7 @@ class Zygote:
         parent = os.getpid()
         if os.fork() == 0:
             self._socket.close()
-            _die_with(parent)
+            die_with(parent)
             try:
                 _serve(other, folder)
             finally:
@@ -78,7 +78,7 @@ def _serve(sock, folder):
         pid = os.fork()
         if pid == 0:
             sock.close()
-            _die_with(parent)
+            die_with(parent)
             os.environ.clear()
             os.environ.update(json.loads(message))
             spout_life.run(folder, fds[0])
@@ -88,7 +88,8 @@ def _serve(sock, folder):
         sock.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def _die_with(parent):
+def die_with(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the parent is gone."""
     _prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)

@@ -87,6 +87,30 @@ def test_a_queue_that_forgets_what_is_acknowledged(tmp_path):
     assert "went on after every kill, its marker in one chain" in results["kill-user-code"].note
 
 
+# A plain queue: new messages only, and a range that was given once cannot be given again.
+PLAIN_QUEUE = (
+    changed(FILE_QUEUE, {"needs_ack = False": "needs_ack = True"})
+    + """
+
+from spout.records import UnrepeatableError
+
+class Source(Source):
+    def read(self, limit, timeout):
+        if limit.until is not None:
+            raise UnrepeatableError
+        return super().read(limit, timeout)
+"""
+)
+
+
+def test_a_plain_queue_that_can_read_no_range_again(tmp_path):
+    with project(tmp_path, PLAIN_QUEUE, lines=5000) as made:
+        results = outcomes(made, "replay", "resume", "reopens", "acks", "kill-user-code", "kill-worker")
+    assert "failed" not in outcome(results).values(), results
+    for name in ("replay", "kill-user-code", "kill-worker"):
+        assert (results[name].outcome, "can read no range again" in results[name].note) == ("skipped", True), results
+
+
 def test_no_record_at_all(tmp_path):
     with project(tmp_path, lines=0) as made:
         results = outcomes(made, "loads", *QUICK)

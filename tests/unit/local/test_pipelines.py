@@ -129,3 +129,25 @@ def test_what_is_no_spout_is_refused(tmp_path, wrong):
     (tmp_path / "pipeline.json").write_text(wrong)
     with pytest.raises(ProjectError, match="SG506"):
         read_spec(tmp_path / "pipeline.json")
+
+
+class Racing(Store):
+    """A store in which a worker gets ahead of whoever has just looked at a commit."""
+
+    def __init__(self, path, step):
+        super().__init__(path)
+        self._step = step
+
+    def commit(self, repo, ref):
+        seen = super().commit(repo, ref)
+        if seen.finished is None:
+            self._step(self, repo, seen.id)
+        return seen
+
+
+@pytest.mark.parametrize("step", [Store.finish_commit, Store.delete_commit])
+def test_an_update_stands_a_worker_that_finishes_or_deletes_its_commit_meanwhile(store, folder, step):
+    pipelines.submit(store, parse(document()), folder)
+    store.start_commit("dots", "master")
+    with Racing(store.path, step) as racing:
+        assert pipelines.submit(racing, parse(document("*")), folder).version == 2
