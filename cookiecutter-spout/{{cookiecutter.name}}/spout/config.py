@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -94,8 +94,19 @@ class Config:
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """The environment variables that the source takes its credentials from: options that end in ``_env``."""
-        return tuple(str(value) for name, value in self.options.items() if name.endswith("_env"))
+        """The environment variables that the source takes its credentials from: options that end in ``_env``.
+
+        Also those inside of another option, as a custom source may have them.
+        """
+        return tuple(_named_variables(self.options))
+
+
+def _named_variables(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _named_variables(value)
+        elif name.endswith("_env"):
+            yield str(value)
 
 
 def read_config(environ: Mapping[bytes, bytes]) -> Config:
@@ -192,7 +203,10 @@ def _condition(value: object) -> Condition:
             operand = re.compile(_text(operand, "filter.matches"))
         except re.error as error:
             _refuse(f"filter.matches {brief(operand)!r} ({error})", "a regular expression of Python")
-    return Condition(_text(fields["pointer"], "filter.pointer"), test, operand)
+    pointer = _text(fields["pointer"], "filter.pointer")
+    if not pointer.startswith("/"):
+        _refuse(f"filter.pointer {brief(pointer)!r}", "a JSON pointer, which begins with /,")
+    return Condition(pointer, test, operand)
 
 
 def _metrics(value: object) -> Metrics:

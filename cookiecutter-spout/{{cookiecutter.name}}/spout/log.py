@@ -14,22 +14,30 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TextIO
+from urllib.parse import quote
 
 _CREDENTIAL = re.compile(
     r"SECRET|TOKEN|PASS|_PWD?$|KEY|CRED|AUTH|SIGNATURE|AMAZON|GOOGLE|MICROSOFT|MINIO", re.IGNORECASE
 )
 
+_SHORTEST = 4  # characters of a credential that is hidden
+_BLOT = "***"
+_CUT = "..."  # how fatal.brief ends a text that it cuts
+
 
 def credentials(environ: Mapping[str, str], named: Iterable[str] = ()) -> list[str]:
     """The values of the variables that are named like credentials, and of those ``named``.
 
-    Longest first, so that none hides a part of another.
+    Longest first, so that none hides a part of another; also as they stand in a URL or in Python's own notation, and
+    the lines of a key file.
 
     Values of under four characters are left out: they would blot out half of every line.
     """
-    secret = {name for name in environ if name in named or _CREDENTIAL.search(name)}
-    values = {environ[name] for name in secret if len(environ[name]) >= 4}
-    return sorted(values, key=len, reverse=True)
+    known = set(named)
+    values = [environ[name] for name in environ if name in known or _CREDENTIAL.search(name)]
+    parts = {part for value in values for part in (value, *value.splitlines())}
+    shapes = {shape for part in parts for shape in (part, repr(part)[1:-1], quote(part, safe=""))}
+    return sorted((shape for shape in shapes if len(shape.strip()) >= _SHORTEST), key=len, reverse=True)
 
 
 class Log:
@@ -67,9 +75,24 @@ class Log:
                 self._stream = None
 
     def _blotted(self, fact: object) -> object:
-        if isinstance(fact, list):
+        if isinstance(fact, (list, tuple)):
             return [self._blotted(item) for item in fact]
-        if isinstance(fact, str):
-            for value in self._hidden:
-                fact = fact.replace(value, "***")
-        return fact
+        if isinstance(fact, dict):
+            return {self._hide(str(name)): self._blotted(item) for name, item in fact.items()}
+        return self._hide(fact) if isinstance(fact, str) else fact
+
+    def _hide(self, text: str) -> str:
+        for value in self._hidden:
+            text = text.replace(value, _BLOT)
+        if _CUT not in text:
+            return text
+        *cut, end = text.split(_CUT)
+        return _CUT.join([*(self._without_beginning(part) for part in cut), end])
+
+    def _without_beginning(self, text: str) -> str:
+        """``text``, which was cut at its end, without what it may have kept there of a credential."""
+        for value in self._hidden:
+            for length in range(min(len(value), len(text)), _SHORTEST - 1, -1):
+                if text.endswith(value[:length]):
+                    return text[:-length] + _BLOT
+        return text

@@ -72,7 +72,6 @@ class _Turn:
         """The next batch. It is out of memory before another one is read."""
         batch = read_batch(self._source, position, self._limits, self._clock)
         if batch:
-            self._meter.waits()
             position = self.write(batch)
         elif self._source.needs_ack:
             self._sink.flush(self._committed)
@@ -84,6 +83,7 @@ class _Turn:
     def write(self, batch: Batch) -> Position:
         """Write it, say so, and return where it ends."""
         began = self._clock()
+        self._meter.waits()
         self._sink.write(batch, self._committed)
         size = sum(len(record.data) for record in batch.records)
         self._meter.wrote(len(batch.records), size)

@@ -51,10 +51,12 @@ class Meter:
         self._is_up = is_up
 
     def behind(self, lag: Lag | None) -> None:
-        """The source is this far behind; None: it cannot tell."""
+        """The source is this far behind; None: it cannot tell. To be called while no batch is being written."""
         self._lag = lag
         if lag is not None and lag.records:
             self.waits()
+        elif lag is not None and lag.records == 0:
+            self._waiting_since = None  # what was ahead turned out to be no records, such as an aborted transaction's
 
     def waits(self) -> None:
         """There are records to be written."""
@@ -101,6 +103,8 @@ def serve(meter: Meter, port: int, stalled_after: float, host: str = "") -> Thre
     """Serve ``meter`` on ``port`` (0: any that is free) until the process ends, or ``shutdown`` is called."""
 
     class Answer(BaseHTTPRequestHandler):
+        timeout = 30.0  # seconds that a client may be silent
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
@@ -124,8 +128,14 @@ def serve(meter: Meter, port: int, stalled_after: float, host: str = "") -> Thre
         def log_message(self, format: str, *args: object) -> None:
             """Standard output is for the spout's own lines."""
 
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that went away is no news; standard error would not be JSON."""
+
     try:
-        server = ThreadingHTTPServer((host, port), Answer)
+        server = Server((host, port), Answer)
     except OSError as error:
         raise FatalError(
             "metrics",
@@ -133,6 +143,5 @@ def serve(meter: Meter, port: int, stalled_after: float, host: str = "") -> Thre
             expected="a port that is free",
             remedy="change `metrics.port` in spout.yaml",
         ) from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -17,7 +17,7 @@ from spout.records import Batch, File, Record
 
 LONGEST_PATH = 4_000  # characters; what a tar and a commit can hold is more, what a file system can, less
 
-_NO_KEY = "%-"  # no key at all: a text that no key becomes
+_NOTHING = "%-"  # no key at all, or no time: a text that no key becomes
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 _PIECE = 1 << 16  # bytes, about, of one piece of a file
 
@@ -79,7 +79,7 @@ def _value(about: dict[str, Any], field: str) -> str | None:
     """One field of a single record; None where the record has no such thing."""
     if field == "key":
         key = about.get("key")
-        return _NO_KEY if key is None else legal(str(key))
+        return _NOTHING if key is None else legal(str(key))
     if field in ("date", "hour"):
         return dated(about.get("time"), "%Y-%m-%d" if field == "date" else "%H")
     return None
@@ -126,7 +126,10 @@ def _expanded(path: str, values: dict[str, str], first: Record, last: Record) ->
     def value(field: re.Match[str]) -> str:
         if field[1] == "first":
             return legal(first.name)
-        return legal(last.name) if field[1] == "last" else values.get(field[1], field[0])
+        if field[1] == "last":
+            return legal(last.name)
+        # Only a dead letter may come so far without a time.
+        return values.get(field[1], _NOTHING if field[1] in ("date", "hour") else field[0])
 
     return _FIELD.sub(value, path)
 

@@ -11,6 +11,7 @@ import base64
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ Transform = Callable[[Record], "Record | Sequence[Record] | None"]
 
 _DEPENDS_ON_THE_RECORD = re.compile(r"\{(date|hour|key)\}")
 _ABSENT = object()
+_ONE_LINE = {ord("\n"): " ", ord("\r"): " "}
 
 
 def refining(sink: Sink, config: Config, log: Log, meter: Meter, transform: Path = TRANSFORM) -> Sink:
@@ -131,45 +133,73 @@ class Refining:
         self._meter.add("errors_total")
         self._log.warning("record_skipped" if self._output.on_error == "skip" else "dead_letter", **facts)
         if self._output.on_error == "dead_letter":
-            letter = {"reason": why, **_about(record), "name": record.name}
-            yield record._replace(data=_json({**letter, "value_base64": base64.b64encode(record.data).decode()}))
+            yield _dead_letter(record, why, self._output.dead_letters)
 
 
 def envelope(record: Record, kind: str) -> bytes:
     """One JSON object: all that is known of the record, and its bytes as ``value``.
 
-    ``text``: a text, or ``value_base64`` where they are not UTF-8. ``json``: the JSON value that they are.
+    ``text``: a text, or ``value_base64`` where they are not UTF-8. ``json``: the JSON value that they are, as it is
+    written there: a number of thirty digits keeps them.
     """
     about = _about(record)
+    about.pop("value", None)
     if kind == "json":
-        try:
-            about["value"] = None if about.get("tombstone") else json.loads(record.data, parse_constant=_no_json)
-        except (ValueError, RecursionError) as error:
-            raise UnwritableError(f"its value is no JSON ({error})") from error
-    else:
-        try:
-            about["value"] = record.data.decode()
-        except UnicodeDecodeError:
-            about["value_base64"] = base64.b64encode(record.data).decode()
+        if about.get("tombstone"):
+            return _json({**about, "value": None})
+        text = _json_text(record.data)
+        start = _json(about)[:-1]
+        return b'%s%s"value":%s}' % (start, b"," * bool(about), text.encode())
+    try:
+        about["value"] = record.data.decode()
+    except UnicodeDecodeError:
+        about["value_base64"] = base64.b64encode(record.data).decode()
     return _json(about)
+
+
+def _json_text(data: bytes) -> str:
+    """The JSON that ``data`` is, in one line."""
+    try:
+        text = data.decode("utf-8-sig")
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
+        raise UnwritableError(f"its value is no JSON ({error})") from error
+    return text.strip().translate(_ONE_LINE)  # a line break can stand between values only, never in a text
 
 
 def _no_json(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
+def _dead_letter(record: Record, why: str, path: str) -> Record:
+    """What is kept of a record that cannot be written: its bytes, and all that is known of it and can be written."""
+    rest = {"name": record.name, "reason": why, "value_base64": base64.b64encode(record.data).decode()}
+    try:
+        data = _json({"reason": why, **_about(record), **rest})
+    except UnwritableError:
+        data = _json({"reason": why, **record.group, **rest})
+    if fault_of(record, path):  # no time, or too long a key: the letter has it, its path does without
+        record = record._replace(facts={})
+    return record._replace(data=data)
+
+
 def _about(record: Record) -> dict[str, Any]:
     """The facts, with the time as people write it."""
     about = record.about()
     moment = about.get("time")
-    if (stamp := dated(moment, "%Y-%m-%dT%H:%M:%S")) is not None and isinstance(moment, (int, float)):
-        about["time"] = f"{stamp}.{int(moment % 1 * 1000):03}Z"
+    if dated(moment, "%Y") is not None and isinstance(moment, (int, float)):
+        seconds, thousandths = divmod(round(moment * 1000), 1000)  # not cut: 0.123 s is 0.12299... as a float
+        about["time"] = f"{dated(seconds, '%Y-%m-%dT%H:%M:%S')}.{thousandths:03}Z"
     return about
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnwritableError(f"what is known of it is no JSON ({error})") from error
+    try:
+        return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON's escapes can say and UTF-8 cannot
         return json.dumps(value, separators=(",", ":")).encode()
 
@@ -181,7 +211,8 @@ def is_wanted(record: Record, wanted: Filter) -> bool:
     """Whether the record meets every condition of ``include`` and none of ``exclude``."""
     document = _about(record)
     try:
-        document["value"] = json.loads(record.data)
+        is_tombstone = document.get("tombstone")
+        document["value"] = None if is_tombstone else json.loads(record.data, parse_constant=_no_json)
     except (ValueError, RecursionError):
         document["value"] = record.data.decode(errors="replace")
     return all(_meets(document, condition) for condition in wanted.include) and not any(
@@ -230,8 +261,11 @@ def load_transform(file: Path) -> Transform:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules["transform"] = module  # where dataclasses look for what it defines
     try:
         spec.loader.exec_module(module)
+    except FatalError:
+        raise
     except Exception as error:
         found = f"{file}: {type(error).__name__}: {brief(error, 200)}"
         raise FatalError("transform", found=found, expected="a file that can be imported", remedy=remedy) from error

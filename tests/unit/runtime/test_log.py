@@ -67,3 +67,34 @@ def test_brief():
     assert brief("x" * 80) == "x" * 80
     assert brief("x" * 81) == "x" * 77 + "..."
     assert brief(5) == "5"
+
+
+def test_the_variables_that_the_source_s_options_name_are_hidden():
+    environ = {"DB_LOGIN": "plain-named", "OTHER": "not-named"}
+    assert credentials(environ, ["DB_LOGIN", "MISSING"]) == ["plain-named"]
+    assert credentials(environ, iter(["DB_LOGIN"])) == ["plain-named"]
+
+
+def test_a_credential_is_hidden_as_a_url_and_python_write_it_too():
+    hidden = credentials({"A_TOKEN": "p@ss/w\\rd"})
+    line = line_of(hidden, "source_lost", detail="amqp://me:p%40ss%2Fw%5Crd@host, 'p@ss/w\\\\rd', p@ss/w\\rd")
+    assert line["detail"] == "amqp://me:***@host, '***', ***"
+
+
+def test_the_lines_of_a_key_are_hidden_one_by_one():
+    hidden = credentials({"TLS_KEY": "-----BEGIN KEY-----\nMIIabcdef\n\nxyz\n"})
+    assert line_of(hidden, "e", detail="cannot parse MIIabcdef")["detail"] == "cannot parse ***"
+
+
+def test_a_credential_that_was_cut_leaves_no_beginning():
+    secret = "hunter2hunter2"
+    for width in range(20, 40):
+        detail = brief(f"no login with {secret} at all, sorry", width)
+        line = line_of([secret], "e", detail=f"{detail} (retrying)")
+        assert "hunt" not in line["detail"]
+        assert line["detail"].endswith("(retrying)")
+
+
+def test_credentials_inside_of_mappings_and_tuples_are_hidden():
+    line = line_of(["hunter2"], "e", facts={"hunter2": ["x hunter2"], "n": 1}, pair=("hunter2", 2))
+    assert (line["facts"], line["pair"]) == ({"***": ["x ***"], "n": 1}, ["***", 2])

@@ -58,6 +58,9 @@ class Recorder:
     def __init__(self):
         self.calls = []
 
+    def begin(self, position):
+        self.calls.append(("begin", position))
+
     def write(self, batch, committed):
         self.calls.append((batch.start, batch.end, [record.data for record in batch.records]))
 
@@ -168,3 +171,46 @@ def test_a_source_that_cannot_read_again_goes_on_after_what_was_announced():
         run(source, sink, Announcement(3, 7), Limits(1, 100, 0.0), Log(None), Meter(), clock)
     assert [call for call in source.calls if call[0] in ("open", "close")] == [("open", 3), ("close",), ("open", 7)]
     assert sink.calls == [(7, 8, [b"x"])]
+
+
+class Latest(Script):
+    """Begins at the newest record there is when it is opened."""
+
+    newest = 100
+
+    def open(self, position):
+        super().open(position)
+        return self.newest if position is None else None
+
+
+def test_a_start_is_chosen_once_and_in_the_marker_before_anything_is_read(clock):
+    source = Latest(clock, [])
+    calls, _ = looped(clock, source, None)
+    assert calls == [("begin", 100)]
+
+
+def test_a_spout_that_dies_before_its_first_batch_goes_on_where_it_began(clock):
+    source = Latest(clock, [records(101, 102)])
+    source.newest = 200
+    calls, _ = looped(clock, source, Announcement(100, None))
+    assert source.calls[0] == ("open", 100)
+    assert calls == [(100, 102, [b"\x65", b"\x66"])]
+
+
+def test_a_source_that_begins_at_its_beginning_says_nothing(clock):
+    assert looped(clock, Script(clock, []), None)[0] == []
+
+
+def test_a_batch_that_is_being_written_waits_also_when_it_is_read_again(clock):
+    meter, seen = Meter(clock), []
+
+    class Slow(Recorder):
+        def write(self, batch, committed):
+            clock.sleep(3)
+            seen.append(meter.waited())
+
+    source = Script(clock, [records(5, 6), records(7, 8)])
+    with pytest.raises(StopError):
+        run(source, Slow(), Announcement(4, 6), Limits(2, 1000, 5), Log(None), meter, clock)
+    assert seen == [3, 3]
+    assert meter.waited() == 0

@@ -189,3 +189,46 @@ def test_main_py_finds_the_runtime_from_anywhere(tmp_path):
     assert done.returncode == 1
     assert json.loads(done.stdout)["found"] == "no such variable"
     assert done.stderr == b""
+
+
+# A source that starts at its newest record: a number that is another one each time it is asked.
+_LATEST = """
+def _open(self, position):
+    self.at = {newest} if position is None else position
+    return self.at if position is None else None
+Numbers.open = _open
+Numbers.read = {read}
+"""
+_NOTHING_YET = "lambda self, limit, timeout: time.sleep(timeout) or []"
+
+
+def test_a_start_is_chosen_once_though_the_spout_is_killed_before_its_first_batch(worker):
+    def begun():
+        return json.loads(worker.marks.get("mymark", b"{}"))
+
+    run_until(worker, NUMBERS, begun, change=_LATEST.format(newest=100, read=_NOTHING_YET))
+    assert (begun()["committed"], begun()["writing"], worker.master) == (100, None, {})
+    change = _LATEST.format(newest=200, read="Numbers.read")
+    run_until(worker, NUMBERS, lambda: worker.master, change=change)  # from the journal: the same FIFO
+    assert min(worker.master).startswith("data/000101-")
+    worker.master.clear()
+    worker.marks["mymark"] = worker.commits[0]["mymark"]
+    worker.start()  # from the marker: a new pod
+    run_until(worker, NUMBERS, lambda: worker.master, change=change)
+    assert min(worker.master).startswith("data/000101-")
+
+
+def test_what_the_options_name_as_a_credential_never_shows(worker):
+    config = {**NUMBERS, "source": {**NUMBERS["source"], "login_env": "A_LOGIN", "options": {"other_env": "B_LOGIN"}}}
+    change = """
+import os
+def _open(self, position): raise ConnectionError(f"no login as {os.environ['A_LOGIN']} or {os.environ['B_LOGIN']}")
+Numbers.open = _open
+"""
+    spout = Spout(worker.root, config, change, {"A_LOGIN": "canary-one", "B_LOGIN": "canary-two"})
+    try:
+        wait_for(lambda: any(event["event"] == "source_lost" for event in spout.events))
+        assert "canary" not in spout.log.read_text()
+        assert "no login as *** or ***" in spout.log.read_text()
+    finally:
+        end(spout)

@@ -6,8 +6,9 @@ import json
 import pytest
 from spout.fatal import FatalError
 from spout.log import Log
+from spout.metrics import Meter
 from spout.reconnect import FIRST_DELAY, LONGEST_DELAY, Reconnecting
-from spout.records import Limit, Record, UnrepeatableError
+from spout.records import Lag, Limit, Record, UnrepeatableError
 
 from .clocks import Clock
 
@@ -55,7 +56,8 @@ class Wrapped:
         self.source = source
         self.text = io.StringIO()
         self.clock = Clock()
-        self.wrapper = Reconnecting(source, Log(self.text), clock=self.clock, sleep=self.clock.sleep)
+        self.meter = Meter(self.clock)
+        self.wrapper = Reconnecting(source, Log(self.text), self.meter, clock=self.clock, sleep=self.clock.sleep)
 
     def read(self, count):
         """Positions, until there are so many; the empty reads in between are None."""
@@ -166,3 +168,68 @@ def test_that_a_source_cannot_read_again_goes_through_and_it_stays_open():
     with pytest.raises(UnrepeatableError):
         it.wrapper.read(Limit(10, 1000, 5), 1.0)
     assert (it.source.closed, it.log) == (0, [])
+
+
+def test_where_a_source_begins_is_asked_once_and_opened_again_after():
+    class Latest(Flaky):
+        newest = 100
+
+        def open(self, position):
+            super().open(position)
+            self.at = self.newest if position is None else position
+            return self.at if position is None else None
+
+    it = Wrapped(Latest(open=2, read=1))
+    assert it.wrapper.open(None) == 100
+    it.source.newest = 200
+    assert it.read(1)[-1] == 101
+    assert it.source.opened == [None, None, None, 100]
+
+
+def test_an_open_that_no_retry_mends_goes_through_at_once():
+    class Gone(Flaky):
+        def open(self, position):
+            raise FatalError("source", found="no topic", expected="one", remedy="make it")
+
+    it = Wrapped(Gone())
+    with pytest.raises(FatalError, match="no topic"):
+        it.wrapper.open(None)
+    it.wrapper.close()
+    assert (it.clock.slept, it.source.closed) == ([], 1)
+
+
+def test_open_waits_as_long_as_it_says_and_is_down_meanwhile():
+    it = Wrapped(Flaky(open=3))
+    up = []
+    sleep = it.clock.sleep
+
+    def watched(seconds):
+        up.append("\nspout_source_up 1\n" in it.meter.text())
+        sleep(seconds)
+
+    it.wrapper = Reconnecting(it.source, Log(it.text), it.meter, clock=it.clock, sleep=watched)
+    it.wrapper.open(5)
+    assert up == [False] * 3
+    assert it.clock.slept == pytest.approx([line["retry_in"] for line in it.log], abs=0.001)
+    assert "\nspout_source_up 1\n" in it.meter.text()
+    assert "\nspout_retries_total 3\n" in it.meter.text()
+
+
+def test_lag_is_the_source_s_while_it_is_open():
+    class Behind(Flaky):
+        def lag(self):
+            self._step("lag")
+            return Lag(12)
+
+    it = Wrapped(Behind(lag=1))
+    assert it.wrapper.lag() is None
+    it.wrapper.open(0)
+    assert it.wrapper.lag() is None  # it failed, and so the source is away
+    assert it.read(1)[-1] == 1
+    assert it.wrapper.lag() == Lag(12)
+
+
+def test_a_source_without_lag():
+    it = Wrapped(Flaky())
+    it.wrapper.open(0)
+    assert it.wrapper.lag() is None

@@ -60,7 +60,10 @@ class CustomSource:
     def lag(self) -> Lag | None:
         """As source.py does it, if it does."""
         measure = getattr(self._source, "lag", None)
-        return measure() if measure else None
+        lag = measure() if measure else None
+        if lag is not None and not isinstance(lag, Lag):
+            raise _wrong(self._file, f"lag() that returned {_described(lag)}", "a Lag of spout.records, or None")
+        return lag
 
     def close(self) -> None:
         """As source.py does it."""
