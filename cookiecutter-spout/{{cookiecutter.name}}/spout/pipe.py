@@ -39,11 +39,15 @@ class PipeSink:
         self._unacknowledged: Position | None = None  # the end of the batch that was written last
 
     def begin(self, position: Position) -> None:
-        """Announce that nothing is written yet, and that the spout begins at ``position``."""
+        """Announce that nothing is written yet, and that the spout begins at ``position``.
+
+        Here the journal comes first: a process that dies before it could write it, with its announcement committed,
+        would find neither (the marker is pulled once a pod) and choose another beginning.
+        """
         announcement = Announcement(position, None)
+        self.write_journal(announcement)
         self.announce(announcement)
         self.wait_until_taken()
-        self.write_journal(announcement)
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Announce ``batch``, learn that the one before is committed, write the batch."""
