@@ -91,7 +91,11 @@ def run(args: argparse.Namespace) -> int:
     spec = read_spec(folder / PIPELINE)
     version = _version(args.pachyderm, spec)
     spec_of_run = with_settings(spec, args.folder, args.settings)
-    # Looked for first, so that a secret that is missing leaves no trace.
+    # Looked for first, so that what is missing leaves no trace.
+    if spec.pachyderm == 2:
+        from spoutgen.local.pachd import check_sdk
+
+        check_sdk()
     secrets = find_secrets(spec.secrets, os.environ)
     home = find_home()
     with running(home, spec.name), Store.create(home.store) as store:
@@ -151,9 +155,6 @@ def _session_on_2(
     secrets: Secrets,
     args: argparse.Namespace,
 ) -> Session:
-    from spoutgen.local.pachd import check_sdk
-
-    check_sdk()
     from spoutgen.local.pachd import worker
 
     def run_with(sidecar_port: int) -> Command:

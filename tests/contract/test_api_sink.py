@@ -182,6 +182,23 @@ def test_an_open_head_that_comes_while_the_spout_runs_is_not_written_into(stage)
     assert stage.numbers() == [1, 2, 3, 4, 5]
 
 
+def test_an_open_head_that_comes_between_look_and_write_is_waited_for_only_so_long(stage, monkeypatch):
+    from spout import api
+
+    monkeypatch.setattr(api, "PATIENCE", 0.3)
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    look = sink.check_head
+    sink.check_head = lambda: (look(), stage.restart())
+    with uncertain("DEADLINE_EXCEEDED"):
+        stage.write(sink, 3, 5)
+    sink.check_head = look
+    assert sink.resume().committed == 3
+    stage.write(sink, 3, 5)
+    assert stage.numbers() == [1, 2, 3, 4, 5]
+
+
 def test_a_lost_reply_is_never_answered_by_sending_again(stage):
     sink = stage.sink()
     sink.resume()

@@ -30,12 +30,15 @@ def spoutgen(tmp_path):
 def test_generated_and_run(example, spoutgen, tmp_path):
     assert (example / "README.md").is_file()
     spoutgen("new", example / "spout.yaml", "-o", "project")
-    name = json.loads((tmp_path / "project/pipeline.json").read_text())["pipeline"]["name"]
+    pipeline = json.loads((tmp_path / "project/pipeline.json").read_text())
+    name, is_of_2 = pipeline["pipeline"]["name"], "target" in pipeline["transform"]["env"]["SPOUT_CONFIG"]
+    branches = ["master"] if is_of_2 else ["marker", "master"]
+    marker = f"{name}@{branches[0]}:/mymark"
     spoutgen("run", "project", "--commits", "3", "--set", "source.interval=10ms")
-    assert spoutgen("local", "list", "branch", name).split()[2::2] == ["marker", "master"]
-    before = spoutgen("local", "get", "file", f"{name}@marker:/mymark")
+    assert spoutgen("local", "list", "branch", name).split()[2::2] == branches
+    before = spoutgen("local", "get", "file", marker)
     spoutgen("run", "project", "--commits", "2", "--set", "source.interval=10ms")
-    assert len(spoutgen("local", "get", "file", f"{name}@marker:/mymark")) > len(before)
+    assert len(spoutgen("local", "get", "file", marker)) > len(before)
 
 
 def test_the_marker_in_parts(spoutgen):

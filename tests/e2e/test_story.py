@@ -86,13 +86,58 @@ def check_commits(terminal):
     assert sizes == ["7", "6", "6", "5", "5", "4", "4", "3", "3", "2", "2", "0"]
 
 
-def test_the_story_that_make_demo_tells(tmp_path):
+@pytest.mark.parametrize("pachyderm", ["1", "2"])
+def test_the_story_that_make_demo_tells(tmp_path, pachyderm):
     story = ROOT / "examples/spout-marker/story.sh"
     command = tmp_path / "bin/spoutgen"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m spoutgen "$@"\n')
     command.chmod(0o755)
     env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["sh", str(story)], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", str(story), pachyderm], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-11:] == DOTS + STARS
+
+
+def test_the_story_on_pachyderm_2(terminal):
+    """One commit a line, data and marker together, on one branch; and no break in the pyramid after the update."""
+    spec = terminal.folder / "spout.yaml"
+    spec.write_text(spec.read_text().replace("pachyderm: 1", "pachyderm: 2"))
+    terminal.run("new", "spout.yaml")
+    terminal.run("run", "spoutmarker", "--commits", "6", "--set", "source.interval=20ms")
+    assert terminal.rows("local", "list", "branch", "spoutmarker")[1].startswith("master ")
+    assert terminal.out("local", "get", "file", "spoutmarker@master:/mymark").splitlines() == DOTS
+    _, *rows = terminal.rows("local", "list", "commit", "spoutmarker@master")
+    sizes = [re.fullmatch(rf"spoutmarker master ({ID}) {AGO} +(\d+)B +-", row)[2] for row in rows]
+    assert sizes[-6:] == ["34", "26", "19", "13", "8", "4"]
+
+    terminal.run("set", "source.symbol=*", "image=spout-marker:v2", "spoutmarker")
+    terminal.run("run", "spoutmarker", status=1)
+    terminal.run("update", "spoutmarker")
+    terminal.run("run", "spoutmarker", "--commits", "5", "--set", "source.interval=20ms")
+    assert re.fullmatch(
+        rf"spoutmarker 2 +none +{AGO} +paused / starting", terminal.rows("local", "list", "pipeline")[1]
+    )
+    made = terminal.out("local", "get", "file", "spoutmarker@master:/mymark").splitlines()
+    dots = made[-1].count(".")
+    assert made == ["." * n for n in range(1, dots + 1)] + [
+        "." * dots + "*" * n for n in range(1, len(made) - dots + 1)
+    ]
+    assert (dots >= 6, len(made) - dots >= 5) == (True, True)
+    assert terminal.out("local", "get", "file", "spoutmarker@master:/output").strip() == made[-1]
+
+
+def test_a_project_for_2_runs_as_2_only(terminal):
+    spec = terminal.folder / "spout.yaml"
+    spec.write_text(spec.read_text().replace("pachyderm: 1", "pachyderm: 2"))
+    terminal.run("new", "spout.yaml")
+    assert "made for Pachyderm 2.x" in terminal.run("run", "spoutmarker", "--pachyderm", "1.12.1", status=2).stderr
+    without = terminal.folder / "without"
+    without.mkdir()
+    for name in ("pachyderm_sdk", "grpc"):
+        (without / f"{name}.py").write_text(f"raise ImportError('no {name}')\n")
+    terminal.env["PYTHONPATH"] = f"{without}:{ROOT}"
+    told = terminal.run("run", "spoutmarker", status=3).stderr
+    assert "SG508" in told
+    assert "pip install 'spoutgen[pachyderm2]'" in told
+    assert not (terminal.folder / "cluster").exists()

@@ -35,6 +35,7 @@ from spout.marker import Announcement, Budget, Shape
 from spout.records import Batch, File, Position, UncertainError
 
 CHUNK = 4 << 20  # bytes of one message; the server takes 20 MiB
+PATIENCE = 60.0  # seconds that Pachyderm may take to finish a commit
 # What a timestamp that is not set reads as.
 _NEVER = datetime.fromtimestamp(0, timezone.utc)
 # The SDK turns an RpcError of a server that cannot be reached into a ConnectionError.
@@ -56,6 +57,12 @@ class ApiSink:
         self._shape = shape
         self._budget = budget
         self._client = client or Client.new_in_cluster()
+        # The SDK's own function takes no timeout.
+        self._inspect = self._client._channel.unary_unary(
+            "/pfs_v2.API/InspectCommit",
+            request_serializer=pfs.InspectCommitRequest.SerializeToString,
+            response_deserializer=pfs.CommitInfo.FromString,
+        )
         project = os.environ.get("PPS_PROJECT_NAME") or "default"
         self._repo = pfs.Repo(name=config.name, type="user", project=pfs.Project(name=project))
         self._branch = pfs.Branch(repo=self._repo, name=config.target.branch)
@@ -117,12 +124,9 @@ class ApiSink:
 
     def check_commit(self) -> None:
         """Wait until what was sent is finished; FatalError if it is finished with an error."""
-        before, info = self._head, self._inspect_head()
-        if info is None or info.commit.id == before:
+        before, info = self._head, self._finished(pfs.Commit(repo=self._repo, branch=self._branch))
+        if info.commit.id == before:
             raise UncertainError("the commit is not there")
-        if info.finishing == _NEVER:
-            raise UncertainError(f"commit {info.commit.id} is open: it was started by somebody else")
-        info = self._finished(info.commit)
         if info.error:
             raise FatalError(
                 "output",
@@ -152,9 +156,11 @@ class ApiSink:
             raise
 
     def _finished(self, commit: Any) -> Any:
-        info = self._client.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED)
+        """A commit once it is finished. One that nobody finishes is given up after a while, and looked at anew."""
+        request = pfs.InspectCommitRequest(commit=commit, wait=pfs.CommitState.FINISHED)
+        info = self._inspect(request, timeout=PATIENCE)
         if info.finished == _NEVER:
-            raise UncertainError(f"commit {commit.id} is not finished")
+            raise UncertainError(f"commit {info.commit.id} is not finished")
         return info
 
     def _newest_good(self, info: Any) -> Any:
