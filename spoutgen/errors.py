@@ -143,6 +143,10 @@ CODES: dict[str, str] = {
     "SG701": "no builder of images works here",
     "SG702": "the image could not be built",
     "SG703": "the image could not be pushed",
+    # 8xx: sources
+    "SG801": "the source does not take its settings",
+    "SG802": "the source cannot be reached from here",
+    "SG803": "the source could not be checked",
     # 9xx: the command line
     "SG901": "the command line is wrong",
 }

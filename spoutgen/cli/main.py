@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "render": "print the pipeline JSON, or write a whole project",
     "plan": "show what an update would change",
     "update": "carry edits of the spec into the project",
+    "check": "reach the source with the spec's settings, and say what it has",
     "run": "run the spout on this machine, without a cluster",
     "test": "check that the source keeps its promises, kills included",
     "build": "build the project's image, and push it",
@@ -29,6 +30,7 @@ VERBS: dict[str, str] = {
     "status": "how deployed spouts go: version, drift, commits, marker",
     "logs": "what a deployed spout printed",
     "marker": "show, export, import, set, rewind or reset a marker",
+    "sources": "list the types of source, or one type's options",
     "schema": "print the JSON Schema of the spec",
 }
 

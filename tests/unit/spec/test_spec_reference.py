@@ -25,6 +25,7 @@ GROUPS = {
     "5": "The local cluster",
     "6": "Real clusters",
     "7": "Images",
+    "8": "Sources",
     "9": "The command line",
 }
 

@@ -1,4 +1,4 @@
-"""validate, schema and set as a user meets them."""
+"""validate, schema, sources and set as a user meets them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from spoutgen.cli.main import main
+from spoutgen.spec import schema
 from spoutgen.spec.schema import bundle
 
 STORY = """\
@@ -168,3 +169,42 @@ def test_output_is_utf_8_wherever_it_runs(project: Path) -> None:
     ):
         done = subprocess.run([sys.executable, "-m", "spoutgen", *words], env=env, capture_output=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, expected, b"")
+
+
+def test_sources_lists_the_types_with_a_line_each(capsys):
+    status, out, _ = run(capsys, "sources")
+    assert status == 0
+    assert [line.split("  ")[0].strip() for line in out.splitlines()] == list(schema.source_types())
+    assert "symbol" in out
+    assert "A half pyramid" in out
+    status, out, _ = run(capsys, "sources", "--format", "json")
+    assert [each["type"] for each in json.loads(out)] == list(schema.source_types())
+    assert all(each["description"] for each in json.loads(out))
+
+
+def test_a_source_s_options_as_its_schema_has_them(capsys):
+    status, out, _ = run(capsys, "sources", "symbol")
+    assert status == 0
+    assert "symbol (required)\n  1 to 64 printable characters\n" in out
+    assert "interval (default: 30s)\n" in out
+    assert "batch          records: 1\n" in out
+    assert "requirements   none\n" in out
+
+
+@pytest.mark.parametrize("kind", schema.source_types())
+def test_each_source_s_options_as_json(capsys, kind):
+    status, out, _ = run(capsys, "sources", kind, "--format", "json")
+    found, own = json.loads(out), schema.source_schema(kind)
+    assert (status, found["type"], found["description"]) == (0, kind, own["description"])
+    assert {option["name"] for option in found["options"]} == set(own["properties"]) - {"type"}
+    assert {option["name"] for option in found["options"] if option["required"]} == set(own["required"]) - {"type"}
+    assert all(option["description"] and option["expects"] for option in found["options"])
+    assert found["defaults"] == own["x-spoutgen"]["defaults"]
+    assert set(own["x-spoutgen"].get("fields", ())) == set(found["required_path_fields"]) <= set(found["path_fields"])
+    assert run(capsys, "sources", kind)[0] == 0
+
+
+def test_a_type_that_there_is_not(capsys):
+    status, out, err = run(capsys, "sources", "symbl")
+    assert (status, out) == (2, "")
+    assert "did you mean `symbol`?" in err

@@ -22,12 +22,12 @@ class Kind:
 
     ``make`` takes the options and how to warn; ``shape`` the config and the source's identity. ``probe`` takes the
     options and the position of the marker, looks at the source without changing anything there, and returns rows of
-    what and how much; None where there is nothing outside to be looked at.
+    what and how much; there is none, or it returns None, where there is nothing outside to be looked at.
     """
 
     make: Callable[[Mapping[str, Any], Warn], Source]
     shape: Callable[[Config, str], Shape]
-    probe: Callable[[Mapping[str, Any], Position | None], list[tuple[str, str]]] | None = None
+    probe: Callable[[Mapping[str, Any], Position | None], list[tuple[str, str]] | None] | None = None
 
 
 # source.type -> the module in this folder (or the kind itself). A project has only the module of its own type, and only

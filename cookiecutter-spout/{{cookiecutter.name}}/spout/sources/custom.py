@@ -65,6 +65,19 @@ class CustomSource:
             raise _wrong(self._file, f"lag() that returned {_described(lag)}", "a Lag of spout.records, or None")
         return lag
 
+    def probe(self, position: Position | None) -> list[tuple[str, str]] | None:
+        """As source.py does it, if it does; else None."""
+        look = getattr(self._source, "probe", None)
+        if look is None:
+            return None
+        rows = look(position)
+        is_rows = isinstance(rows, list) and all(isinstance(row, (list, tuple)) and len(row) == 2 for row in rows)
+        if not is_rows:
+            raise _wrong(
+                self._file, f"probe() that returned {_described(rows)}", "a list of pairs: what, and how it is"
+            )
+        return [(str(what), str(how)) for what, how in rows]
+
     def close(self) -> None:
         """As source.py does it."""
         self._source.close()
@@ -73,6 +86,11 @@ class CustomSource:
 def make(options: Mapping[str, Any], warn: Callable[..., None]) -> Source:
     """The source that the options describe."""
     return CustomSource(options)
+
+
+def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[str, str]] | None:
+    """What source.py's own ``probe`` finds; None where it has none."""
+    return CustomSource(options).probe(position)
 
 
 def shape(config: Config, identity: str) -> Shape:
