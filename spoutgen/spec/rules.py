@@ -158,11 +158,11 @@ def project_fits_target(look: Look) -> Iterator[Diagnostic]:
 
 def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
     """The output paths are such as PFS takes, and their fields are known and keep partitions apart."""
-    own = _own_fields(look)
+    own, more = _own_fields(look, "fields"), _own_fields(look, "more_fields")
     keys = ("path", "dead_letters") if look.value(str, "output", "on_error") == "dead_letter" else ("path",)
     for key in keys:
         path = look.value(str, "output", key)
-        problem = _path_problem(path, (*FIELDS, *own)) if path else None
+        problem = _path_problem(path, (*FIELDS, *own, *more)) if path else None
         missing = [field for field in own if path and f"{{{field}}}" not in path]
         if problem:
             yield look.document.at_value(("output", key), "SG304", f"`output.{key}` {problem[0]}", problem[1])
@@ -176,12 +176,12 @@ def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
             yield look.document.at_value(("output", "path"), "SG304", message, hint)
 
 
-def _own_fields(look: Look) -> tuple[str, ...]:
-    """The fields that the source type adds, all of which a path must hold."""
+def _own_fields(look: Look, which: str) -> tuple[str, ...]:
+    """The fields that the source type adds: ``fields``, all of which a path must hold, or ``more_fields``."""
     source_type = look.value(str, "source", "type")
     if source_type not in source_types():
         return ()
-    return tuple(source_schema(source_type)["x-spoutgen"].get("fields", ()))
+    return tuple(source_schema(source_type)["x-spoutgen"].get(which, ()))
 
 
 def _path_problem(path: str, fields: Sequence[str]) -> tuple[str, str | None] | None:

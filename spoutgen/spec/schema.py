@@ -12,7 +12,7 @@ The schema files are the truth, for editors as for us. What a person must read s
 ``x-credential``  of a source's option: its value is the name of a variable that `secrets` must provide
 ``x-spoutgen``    of a source type: its ``requirements``, its ``defaults`` for output and batch, what a new spec of the
                   type begins with (``starter``), whether its ``record_names`` are ``numbers``, the ``fields`` of
-                  ``output.path`` that keep its partitions apart
+                  ``output.path`` that keep its partitions apart, and those that a path may have (``more_fields``)
 """
 
 from __future__ import annotations

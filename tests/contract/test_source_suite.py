@@ -5,6 +5,7 @@ A new kind needs one line here: a sample of its options, with which it gives two
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,13 @@ from spoutgen.resources import template_dir
 from spoutgen.spec import load_text
 from spoutgen.spec.schema import source_types
 
+SOURCES = Path(__file__).parents[1] / "sources"
 SAMPLES = {
     "symbol": '{type: symbol, symbol: "é.", interval: 10ms}',
     "custom": "{type: custom, options: {interval: 0.01}}",
 }
+# Kinds that read a server go through the same kit beside it: tests/sources/test_KIND_conformance.py.
+ON_SERVERS = {"postgres"}
 # Whether a spout of each kind survives kills is what tests/e2e and tests/fault ask, for longer.
 SOURCE_CHECKS = [check.name for check in CHECKS if not check.name.startswith("kill-")]
 
@@ -44,7 +48,8 @@ def test_every_kind_has_a_schema_and_a_sample_here():
     show = "from spout.sources import KINDS; print(*KINDS)"
     runtime = template_dir() / "{{cookiecutter.name}}"
     kinds = subprocess.run([sys.executable, "-B", "-c", show], cwd=runtime, check=True, capture_output=True, text=True)
-    assert set(SAMPLES) == set(source_types()) == set(kinds.stdout.split())
+    assert all((SOURCES / f"test_{kind}_conformance.py").exists() for kind in ON_SERVERS)
+    assert set(SAMPLES) | ON_SERVERS == set(source_types()) == set(kinds.stdout.split())
 
 
 @pytest.mark.parametrize("name", SOURCE_CHECKS)
