@@ -71,7 +71,7 @@ def _other_marker_name(was: MarkerFact, is_: MarkerFact, old: Facts, new: Facts)
             "SG411",
             f"the marker is renamed: {was} -> {is_}",
             f"The position is in the file /{was.name} of {name}'s output branch. The runtime looks there for exactly"
-            f" /{is_.name}, finds none, and would begin at the beginning: what was written would be written again. So"
+            f" /{is_.name}, sees that there is only the old one, and refuses to begin at the beginning. So"
             f" the file must be copied to its new name while the pipeline is stopped.{parts}",
             ("spoutgen deploy --move-marker",),
         )

@@ -276,10 +276,14 @@ def test_a_marker_of_1_x_says_what_is_to_be_read_again(stage):
     assert (announcement.committed, announcement.writing) == (7, 9)
 
 
-def test_a_commit_with_data_and_no_marker_is_refused(stage):
-    stage.put(("/data/001", b"1\n"))
-    with refused("without /mymark"):
-        stage.sink().resume()
+def test_a_marker_under_another_name_is_not_taken_for_none(stage):
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    with refused("with mymark, and without /another"):
+        stage.sink(marker="another").resume()
+    stage.sidecar.pfs.delete_file(commit=HEAD, path="/mymark")  # `spoutgen marker reset`
+    assert stage.sink().resume() is None
 
 
 @pytest.mark.parametrize("is_prefix", [False, True])

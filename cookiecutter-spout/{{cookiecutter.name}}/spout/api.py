@@ -172,7 +172,7 @@ class ApiSink:
         return info.commit
 
     def _marker_at(self, commit: Any) -> Announcement | None:
-        """What the marker of a commit says; None if it holds nothing at all."""
+        """What the marker of a commit says; None if there is none, and nothing that may be one under an older name."""
         try:
             chunks = self._client.pfs.get_file(file=pfs.File(commit=commit, path=f"/{self._config.marker}"))
             with tempfile.TemporaryDirectory() as folder:
@@ -183,14 +183,17 @@ class ApiSink:
         except grpc.RpcError as error:
             if not _is_missing(error):
                 raise
-        there = [info.file.path for info in self._client.pfs.list_file(file=pfs.File(commit=commit, path="/"))]
-        if not there:
+        data = self._config.output.path.split("/")[0]
+        listed = self._client.pfs.list_file(file=pfs.File(commit=commit, path="/"))
+        there = [info.file.path.strip("/") for info in listed]
+        strange = [name for name in there if name != data and not name.startswith(self._config.marker)]
+        if not strange or "{" in data:
             return None
         raise FatalError(
             "marker",
-            found=f"commit {commit.id} without /{self._config.marker}; it holds {brief(', '.join(there))}",
-            expected="the marker beside the data, or nothing at the very first start",
-            remedy="give the marker its old name again in spout.yaml; or say where to begin: `spoutgen marker set`",
+            found=f"commit {commit.id} with {brief(', '.join(strange))}, and without /{self._config.marker}",
+            expected="the marker, or at the very first start nothing but data",
+            remedy="give the marker its old name again in spout.yaml; or move it: `spoutgen deploy --move-marker`",
         )
 
 

@@ -24,10 +24,7 @@ from spout.records import File, Position
 VERSION = 1
 JSON_OPENING = b'{"spoutgen_marker":'
 
-START_OVER = (
-    "to give up the position and start over: `pachctl update pipeline --reprocess` (a local one: "
-    "`spoutgen local delete pipeline`)"
-)
+START_OVER = "to give up the position and start over: `spoutgen marker reset`, with --local for a local one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,5 +191,5 @@ def read_json(path: Path, spout: str, source: str, keys: tuple[str, ...]) -> dic
 
 def unreadable(path: Path, found: str, expected: str) -> FatalError:
     """The refusal of a marker file that nobody can resume from."""
-    remedy = f"put an older marker back (it is in an older commit of the branch marker); {START_OVER}"
+    remedy = f"put an older marker back (it is in an older commit): `spoutgen marker rewind`; {START_OVER}"
     return FatalError("marker", found=f"{path} that holds {found}", expected=expected, remedy=remedy)

@@ -100,7 +100,7 @@ def refused(path, found, remedy):
     assert str(path) in caught.value.found
     assert found in caught.value.found
     assert remedy in caught.value.remedy
-    assert "--reprocess" in caught.value.remedy or "image" in caught.value.remedy
+    assert "marker reset" in caught.value.remedy or "image" in caught.value.remedy
     assert len(str(caught.value)) < 700
 
 

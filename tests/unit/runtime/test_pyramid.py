@@ -117,7 +117,7 @@ def test_a_text_that_is_no_pyramid_is_refused(tmp_path, data, found):
         TextShape("mymark").read(path)
     assert caught.value.subject == "marker"
     assert found in caught.value.found
-    assert "--reprocess" in caught.value.remedy
+    assert "marker reset" in caught.value.remedy
     assert len(str(caught.value)) < 700
 
 
