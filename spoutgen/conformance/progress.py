@@ -164,7 +164,8 @@ def _compare(bench: Bench, start: int, end: int, again: Sequence[Seen], when: st
     """Raise unless ``again`` are the records from index ``start`` to ``end``; ``when`` says after what."""
     for index, record in enumerate(again, start=start):
         known = bench.records[index] if index <= end else None
-        if known is None or (record.position != known.position and not _is_like(record, known)):
+        is_elsewhere = known is not None and record.position not in (known.position, None)
+        if known is None or (is_elsewhere and not _is_like(record, known)):
             beyond = f"a replay{when} to end with record {end + 1}, position {brief(bench.records[end].position)}"
             raise FailedError(
                 f"record {index + 1} in a replay{when} from record {start + 1} to {end + 1}" if known else beyond,
@@ -186,13 +187,9 @@ def _compare(bench: Bench, start: int, end: int, again: Sequence[Seen], when: st
 
 
 def _is_like(record: Seen, other: Seen) -> bool:
-    """Whether they are one record: the same position, name and bytes."""
-    return (record.position, record.name, record.size, record.digest) == (
-        other.position,
-        other.name,
-        other.size,
-        other.digest,
-    )
+    """Whether they are one record: the same name and bytes, and the same position where both have one."""
+    is_there = record.position is None or other.position is None or record.position == other.position
+    return is_there and (record.name, record.size, record.digest) == (other.name, other.size, other.digest)
 
 
 def _place(bench: Bench, record: Seen) -> str:

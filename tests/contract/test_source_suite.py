@@ -23,6 +23,7 @@ SOURCES = Path(__file__).parents[1] / "sources"
 SAMPLES = {
     "symbol": '{type: symbol, symbol: "é.", interval: 10ms}',
     "custom": "{type: custom, options: {interval: 0.01}}",
+    "file": f"{{type: file, files: {__file__}}}",  # this very text has lines enough
 }
 # Kinds that read a server go through the same kit beside it: tests/sources/test_KIND_conformance.py.
 ON_SERVERS = {"postgres", "rabbitmq"}

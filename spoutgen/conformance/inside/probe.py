@@ -65,7 +65,8 @@ class Probe:
         began = time.monotonic()
         found = self._source.read(Limit(records, size, until), timeout)
         seconds = time.monotonic() - began
-        return {"records": [self._told(record) for record in found], "seconds": seconds}
+        last = len(found) - 1
+        return {"records": [self._told(each, at == last) for at, each in enumerate(found)], "seconds": seconds}
 
     def ack(self, position: Any) -> None:
         """Acknowledge all up to ``position``."""
@@ -133,7 +134,7 @@ class Probe:
             announcement = shape.read(file)
         return [announcement.committed, announcement.writing]
 
-    def _told(self, record: Any) -> dict[str, Any]:
+    def _told(self, record: Any, is_last: bool) -> dict[str, Any]:
         if not isinstance(record, Record):
             return {"fault": f"{_described(record)} where a Record should be"}
         if not isinstance(record.data, bytes):
@@ -142,7 +143,7 @@ class Probe:
             return {"fault": f"a Record whose name is {_described(record.name)}, not text"}
         told = {"name": record.name.encode("utf-8", "backslashreplace").decode(), "size": len(record.data)}
         told |= {"digest": hashlib.sha256(record.data).hexdigest(), "head": repr(record.data[:30])[2:-1]}
-        fault = _position_fault(record.position)
+        fault = _position_fault(record.position) if is_last or record.position is not None else None
         told |= {"position_fault": fault} if fault else {"position": record.position}
         try:
             batch = Batch(None, record.position, [record])

@@ -34,6 +34,7 @@ class Kind:
 # that is imported, for with it comes its driver.
 KINDS: dict[str, str | Kind] = {
     "custom": "custom",
+    "file": "file",
     "postgres": "postgres",
     "rabbitmq": "rabbitmq",
     "symbol": "symbol",
