@@ -63,14 +63,24 @@ def _spec_text(what: str, settings: list[tuple[str, str]]) -> tuple[str, str]:
 
 
 def _answers(settings: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """On a terminal, ask for what the source type requires and has no default; elsewhere nothing is asked."""
-    from spoutgen.spec.starter import missing_options
+    """On a terminal, ask for what the source type requires; elsewhere nothing is asked.
+
+    Return takes the value in brackets. What is left out (Ctrl-D) is missing in the spec, and the check says so.
+    """
+    from spoutgen.spec.starter import questions
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return []
-    answers = []
-    for option, description in missing_options(settings):
-        sys.stderr.write(f"{option} ({description}): ")
-        sys.stderr.flush()
-        answers.append((option, sys.stdin.readline().rstrip("\n")))
+    answers: list[tuple[str, str]] = []
+    for option, description, first in questions(settings):
+        answer = ""
+        while not answer:
+            sys.stderr.write(f"{option} ({description})" + (f" [{first}]: " if first else ": "))
+            sys.stderr.flush()
+            line = sys.stdin.readline()
+            if not line:
+                sys.stderr.write("\n")
+                return answers
+            answer = line.strip() or first
+        answers.append((option, answer))
     return answers

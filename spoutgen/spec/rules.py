@@ -176,6 +176,28 @@ def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
             yield look.document.at_value(("output", "path"), "SG304", message, hint)
 
 
+def dead_letters_are_kept(look: Look) -> Iterator[Diagnostic]:
+    """No batch's dead letters replace those of another, or records, or go to the marker."""
+    dead = look.value(str, "output", "dead_letters")
+    if not dead or look.value(str, "output", "on_error") != "dead_letter":
+        return
+    at: Path = ("output", "dead_letters") if look.is_written("output", "dead_letters") else ("output", "on_error")
+    marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
+    fixed = _FIELD.split(dead, maxsplit=1)[0]
+    if not _ONE_EACH.search(dead):
+        hint = "write {first}, which is a record's name, somewhere into it: dead_letters/{first}"
+        message = (
+            "`output.dead_letters` must hold {first} or {last}: without it, a batch's replace those of the one before"
+        )
+        yield look.document.at_value(at, "SG304", message, hint)
+    elif dead == look.value(str, "output", "path"):
+        message = "`output.dead_letters` is `output.path`, so one of a batch's two files would be lost"
+        yield look.document.at_value(at, "SG304", message, "choose another path")
+    elif marker and (fixed.startswith(marker) or (marker.startswith(fixed) and fixed != dead)):
+        message = f"`output.dead_letters` may begin with the marker's name `{marker}`"
+        yield look.document.at_value(at, "SG305", message, "give it a folder: dead_letters/{first}")
+
+
 def _own_fields(look: Look, which: str) -> tuple[str, ...]:
     """The fields that the source type adds: ``fields``, all of which a path must hold, or ``more_fields``."""
     source_type = look.value(str, "source", "type")
@@ -410,6 +432,7 @@ RULES: tuple[Rule, ...] = (
     project_fits_target,
     output_path_is_legal,
     output_is_not_marker,
+    dead_letters_are_kept,
     glob_leaves_marker_out,
     variables_are_free,
     mounts_are_free,

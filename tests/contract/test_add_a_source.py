@@ -60,7 +60,8 @@ def test_it_is_a_type_like_any_other(spoutgen, tmp_path):
         line.split(None, 1) for line in spoutgen("sources").splitlines()
     ]
     assert "first (required)" in spoutgen("sources", "counter")
-    assert "source.first" in spoutgen("new", "acounter", "--set", "source.type=counter", status=1)
+    # There is no terminal to ask on, so what is missing is named.
+    assert "`source.first` is missing" in spoutgen("new", "acounter", "--set", "source.type=counter", status=1)
     spoutgen("new", "acounter", "--set", "source.type=counter", "--set", "source.first=5")
     assert "spout.yaml" in spoutgen("validate", "acounter")
     assert not (tmp_path / "acounter/spout/sources/custom.py").exists()

@@ -303,6 +303,7 @@ def test_every_rule_has_something_to_say() -> None:
         "project_fits_target": {"project": "p"},
         "output_path_is_legal": {"output": {"path": "/x"}},
         "output_is_not_marker": {"marker": "output"},
+        "dead_letters_are_kept": {"output": {"on_error": "dead_letter", "dead_letters": "dead"}},
         "glob_leaves_marker_out": {"pachyderm": 2, "output": {"path": "{first}"}},
         "variables_are_free": {"env": {"PACH_X": "x"}},
         "mounts_are_free": {"secrets": [{"name": "db", "mount": "/pfs"}]},
