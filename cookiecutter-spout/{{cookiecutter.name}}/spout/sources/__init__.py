@@ -36,7 +36,6 @@ KINDS: dict[str, str | Kind] = {
     "custom": "custom",
     "file": "file",
     "postgres": "postgres",
-    "rabbitmq": "rabbitmq",
     "symbol": "symbol",
 }
 
