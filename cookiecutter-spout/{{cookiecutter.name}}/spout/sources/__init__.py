@@ -36,6 +36,7 @@ KINDS: dict[str, str | Kind] = {
     "custom": "custom",
     "file": "file",
     "postgres": "postgres",
+    "rabbitmq": "rabbitmq",
     "symbol": "symbol",
 }
 
