@@ -1,7 +1,8 @@
 """A RabbitMQ node of the tests' own: its own folder, ports, users, certificates; it can die and come back.
 
-Debian's package `rabbitmq-server` is all that it needs. The node keeps its data in ``folder``, so queues and streams
-outlive a restart. Nothing of another node on this machine is touched: it has its own name and its own port mapper.
+Debian's packages `rabbitmq-server` and `util-linux` are all that it needs. Its data stays in ``folder``, so queues and
+streams outlive a restart. Nothing of another node on this machine is touched: it has a name and a port mapper of its
+own.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class RabbitNode:
         """Start the node and wait until it takes connections."""
         with (self.folder / "output.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(SERVER)],
+                ["setpriv", "--pdeathsig", "KILL", str(SERVER)],  # not even a killed test leaves a node behind
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -16,10 +16,9 @@ from spoutgen.spec import load_text
 NAMES = [check.name for check in CHECKS if not check.name.startswith("kill-")]
 # What a queue keeps of it: all that asks for no replay, for it gives again what it wants, and as something new.
 OF_A_QUEUE = {"loads", "records", "positions", "names", "marker", "idle"}
-CASES = [(mode, name) for mode in ("stream", "queue") for name in NAMES if mode == "stream" or name in OF_A_QUEUE]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["stream", "queue"])
 def found(request, rabbitmq, tmp_path_factory):
     broker = Broker(rabbitmq)
     queue = broker.stream() if request.param == "stream" else broker.declare()
@@ -39,12 +38,16 @@ secrets: [{{name: rabbitmq, key: password, env: RABBITMQ_PASSWORD}}]
     write_tree(render(load_text(text, "spout.yaml")).tree, folder)
     environment = {"PATH": "/usr/bin:/bin"}
     secrets = Secrets({"RABBITMQ_PASSWORD": SPOUT.password})
-    with subject(folder, read_spec(folder / "pipeline.json"), secrets, environment, seconds=2.0) as made:
-        names = [name for mode, name in CASES if mode == request.param]
-        yield {result.name: result for result in run_checks(made, names)}
+    with subject(folder, read_spec(folder / "pipeline.json"), secrets, environment, seconds=10.0) as made:
+        names = NAMES if request.param == "stream" else [name for name in NAMES if name in OF_A_QUEUE]
+        yield request.param, {result.name: result for result in run_checks(made, names)}
 
 
-@pytest.mark.parametrize(("found", "name"), CASES, indirect=["found"])
+@pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_the_promise(found, name):
+    mode, results = found
+    if mode == "queue" and name not in OF_A_QUEUE:
+        assert name not in results
+        return
     # A few messages are too few to judge the memory by; test_rabbitmq_stories.py does.
-    assert found[name].outcome == ("skipped" if name == "memory" else "ok"), found[name]
+    assert results[name].outcome == ("skipped" if name == "memory" else "ok"), results[name]

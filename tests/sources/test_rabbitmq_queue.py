@@ -69,7 +69,7 @@ def test_no_more_is_on_its_way_than_prefetch(broker, queue):
     with broker.reading(queue, prefetch=7) as source:
         taken(source, 7)
         assert source.read(MANY, 0.2) == []
-        assert broker.ready(queue) == 13
+        until(lambda: broker.ready(queue) == 13, "the rest stays there")
         source.ack(3)
         assert len(taken(source, 3)) == 3
         assert source.read(MANY, 0.2) == []
@@ -127,8 +127,8 @@ def test_what_is_known_of_a_message(broker, queue):
 def test_lag(broker, queue):
     broker.publish(queue, *numbered(30))
     with broker.reading(queue, prefetch=10) as source:
-        taken(source, 4)
-        assert source.lag().records == 26
+        taken(source, 10)
+        assert source.lag().records == 20
 
 
 def test_a_purged_queue_is_an_empty_one(broker, queue):

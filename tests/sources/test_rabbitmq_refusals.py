@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from rabbit_rig import Broker
+from rabbit_rig import QUORUM, Broker
 from servers.rabbitmq import SPOUT, STRANGER, WRITER
 from spout.config import read_config
 from spout.fatal import FatalError
@@ -124,8 +124,9 @@ def test_a_file_for_each_message_only(broker):
     assert rabbitmq.shape(read_config({b"SPOUT_CONFIG": json.dumps(config).encode()}), "rabbitmq:queue:/:q")
 
 
-def test_probe(broker):
-    queue, stream = broker.declare(), broker.stream()
+@pytest.mark.parametrize("kind", [{}, QUORUM])
+def test_probe(broker, kind):
+    queue, stream = broker.declare(**kind), broker.stream()
     assert rabbitmq.probe(broker.options(queue=stream, mode="stream"), None) == [(f"stream {stream}", "empty")]
     broker.publish(queue, b"a", b"b")
     broker.publish(stream, b"a", b"b", b"c")
@@ -135,5 +136,10 @@ def test_probe(broker):
         ("lag", "1 record"),
     ]
     assert broker.ready(queue) == 2
+    for wrong, remedy in ((queue, "source.mode: queue"), (stream, "source.mode: stream")):
+        with pytest.raises(FatalError, match=remedy):
+            rabbitmq.probe(broker.options(queue=wrong, mode="stream" if wrong == queue else "queue"), None)
+    with pytest.raises(FatalError, match="set_permissions"):
+        rabbitmq.probe(broker.options(queue=queue, user="writer", password_env="WRITER_PASSWORD"), None)
     with pytest.raises(FatalError, match="create the queue"):
         rabbitmq.probe(broker.options(queue="no-such-queue"), None)

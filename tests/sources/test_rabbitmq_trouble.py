@@ -125,7 +125,7 @@ def test_a_server_that_is_down_for_a_while(broker, proxy, mode):
 def test_a_slow_network(broker, proxy, mode):
     queue = filled(broker, mode, count=500)
     proxy.slow_down(100_000)
-    reader = Reader(broker, queue, mode, port=proxy.port)
+    reader = Reader(broker, queue, mode, port=proxy.port, heartbeat=20.0)
     reader.until_all(numbered(500))
     reader.close()
     assert data(reader.records) == numbered(500)
@@ -135,9 +135,9 @@ def test_a_slow_network(broker, proxy, mode):
 def test_a_worker_that_does_not_read_for_long(broker, mode):
     """Three heartbeats without a call: somebody must answer the server meanwhile."""
     queue = filled(broker, mode, count=10)
-    reader = Reader(broker, queue, mode)
+    reader = Reader(broker, queue, mode, heartbeat=2.0)
     reader.until_all(numbered(10))
-    time.sleep(3.5)  # the silence is what is tested
+    time.sleep(7)  # the silence is what is tested
     broker.publish(queue, b"later")
     reader.until_all([b"later"])
     reader.close()

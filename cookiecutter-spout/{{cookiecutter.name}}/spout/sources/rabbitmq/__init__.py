@@ -9,7 +9,7 @@ from spout.config import Config
 from spout.fatal import FatalError
 from spout.marker import JsonShape, Shape
 from spout.records import Position, Source
-from spout.sources.rabbitmq.look import look, ready
+from spout.sources.rabbitmq.look import is_stream, look, ready
 from spout.sources.rabbitmq.queue import QueueSource
 from spout.sources.rabbitmq.stream import StreamSource, newest
 
@@ -34,6 +34,11 @@ def shape(config: Config, identity: str) -> Shape:
 def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[str, str]]:
     """What is there, and how far the marker is behind it. Takes nothing from a queue."""
     name = options["queue"]
+    if is_stream(options) != (options["mode"] == "stream"):
+        other = "queue" if options["mode"] == "stream" else "stream"
+        raise FatalError(
+            "source", found=f"{name}, a {other}", expected=f"a {options['mode']}", remedy=f"set `source.mode: {other}`"
+        )
     if options["mode"] == "queue":
         messages, consumers = ready(options)
         return [(f"queue {name}", f"{_counted(messages, 'message')} ready, {_counted(consumers, 'consumer')}")]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pika
+from pika.exceptions import ChannelClosedByBroker
 
 from spout.sources.rabbitmq.connection import CONNECT, parameters, refusals
 
@@ -31,6 +32,22 @@ def ready(options: Mapping[str, Any]) -> tuple[int, int]:
     with _channel(options) as (_, channel):
         found = channel.queue_declare(options["queue"], passive=True).method
         return found.message_count, found.consumer_count
+
+
+def is_stream(options: Mapping[str, Any]) -> bool:
+    """Whether it is a stream, and whether it may be read: a consumer as only a stream takes it, from where it ends.
+
+    A queue refuses it, and gives no message away.
+    """
+    with _channel(options) as (_, channel):
+        channel.basic_qos(prefetch_count=1)
+        try:
+            channel.basic_consume(options["queue"], lambda *_: None, arguments={"x-stream-offset": "next"})
+        except ChannelClosedByBroker as error:
+            if "x-stream-offset" in error.reply_text:
+                return False
+            raise
+        return True
 
 
 def look(options: Mapping[str, Any], spec: object, *, to_the_end: bool = False, patience: float = 1.0) -> Range | None:
