@@ -400,15 +400,16 @@ def symbol_makes_batches_of_one(look: Look) -> Iterator[Diagnostic]:
 
 
 def patterns_are_regular_expressions(look: Look) -> Iterator[Diagnostic]:
-    """A filter's pattern is one that Python takes."""
+    """A pattern, of a filter or for the names of topics, is one that Python takes."""
+    paths: list[Path] = [("source", "pattern")]
     for kind in ("include", "exclude"):
-        for index in range(len(look.value(list, "filter", kind) or ())):
-            pattern = look.value(str, "filter", kind, index, "matches")
-            try:
-                re.compile(pattern or "")
-            except re.error as error:
-                message = f"`matches` is no regular expression: {error}"
-                yield look.document.at_value(("filter", kind, index, "matches"), "SG309", message)
+        conditions = look.value(list, "filter", kind) or ()
+        paths += [("filter", kind, index, "matches") for index in range(len(conditions))]
+    for path in paths:
+        try:
+            re.compile(look.value(str, *path) or "")
+        except re.error as error:
+            yield look.document.at_value(path, "SG309", f"`{path[-1]}` is no regular expression: {error}")
 
 
 def credentials_come_from_secrets(look: Look) -> Iterator[Diagnostic]:

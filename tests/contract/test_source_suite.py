@@ -26,7 +26,7 @@ SAMPLES = {
     "file": f"{{type: file, files: {__file__}}}",  # this very text has lines enough
 }
 # Kinds that read a server go through the same kit beside it: tests/sources/test_KIND_conformance.py.
-ON_SERVERS = {"postgres", "rabbitmq"}
+ON_SERVERS = {"kafka", "postgres", "rabbitmq"}
 # Whether a spout of each kind survives kills is what tests/e2e and tests/fault ask, for longer.
 SOURCE_CHECKS = [check.name for check in CHECKS if not check.name.startswith("kill-")]
 

@@ -52,6 +52,7 @@ class LocalSpout:
         loaded = load_text(spec, "spout.yaml").spec
         self.name = loaded.name
         self.branch = "master"
+        self._marker = loaded.marker.name
         self.home = folder / "cluster"
         self._folder = folder
         self._output = folder / "output"
@@ -125,8 +126,9 @@ class LocalSpout:
             return {path: b"".join(store.get_file(self.name, finished[0], path)) for path in paths}
 
     def lines(self) -> Counter[bytes]:
-        """How often each line stands in those files."""
-        return Counter(line for data in self.files().values() for line in data.split(b"\n") if line)
+        """How often each line stands in those files, the marker (on 2.x it is among them) left out."""
+        data = [data for path, data in self.files().items() if not path.startswith(f"/{self._marker}")]
+        return Counter(line for each in data for line in each.split(b"\n") if line)
 
     def marker(self, name: str = "mymark") -> bytes:
         """The marker file."""
@@ -180,6 +182,7 @@ def tell(
     A life is killed up to ``longest_life`` seconds after its first new commit; one in five dies while it starts; one
     kill in four is of the user code alone. ``meanwhile`` is called before each kill with its number, to do more harm.
     """
+    wanted = list(wanted)
     chance = random.Random(seed)
     done = 0
     spout.start()

@@ -128,9 +128,9 @@ class Proxy:
             while data := source.recv(_PIECE):
                 self._flows.wait()
                 for piece in self._pieces(data):
-                    target.sendall(piece)
                     with self._lock:
                         self.passed += len(piece)
+                    target.sendall(piece)
         # One side has ended. If that was not our own doing, the other one is told so.
         if self._take_out(source):
             _shut(socket.SHUT_RDWR, source, target)

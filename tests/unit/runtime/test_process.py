@@ -138,7 +138,7 @@ def wait_for(condition, deadline=20.0):
     [
         ("", "not JSON"),
         ("{}", "version None"),
-        (json.dumps({**SYMBOL, "source": {"type": "kafka"}}), "source.type 'kafka'"),
+        (json.dumps({**SYMBOL, "source": {"type": "nats"}}), "source.type 'nats'"),
         (json.dumps({**SYMBOL, "source": {"type": "symbol"}}), "source with the keys none"),
         (json.dumps({**SYMBOL, "batch": {**SYMBOL["batch"], "records": 5}}), "batch.records 5"),
         (json.dumps({**SYMBOL, "marker": {"name": "other"}}), "no link at"),

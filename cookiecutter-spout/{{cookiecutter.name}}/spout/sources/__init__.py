@@ -35,6 +35,7 @@ class Kind:
 KINDS: dict[str, str | Kind] = {
     "custom": "custom",
     "file": "file",
+    "kafka": "kafka",
     "postgres": "postgres",
     "rabbitmq": "rabbitmq",
     "symbol": "symbol",
