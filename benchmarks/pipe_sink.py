@@ -167,14 +167,14 @@ def whole_runtime(limit: int) -> Row:
 
 
 def symbol_memory() -> Row:
-    """The memory of the symbol spout at line 2,000, whose marker is 2 MB then."""
+    """The memory of the symbol spout at line 1,400, whose marker is 1 MB then: a larger one is refused."""
     source = {"type": "symbol", "symbol": ".", "interval": 0}
     batch = {"records": 1, "bytes": 8 * MEBI, "wait": 5}
     with running([sys.executable, str(RUNTIME / "main.py")], source, batch, "output") as (child, lines):
-        for _, _line in zip(range(2001), lines, strict=False):
+        for _, _line in zip(range(1401), lines, strict=False):
             pass
         memory = peak_memory(child.pid)
-    return "symbol spout at line 2,000 (marker of 2 MB)", f"{memory:.1f} MiB", "< 40 MiB resident", memory < 40
+    return "symbol spout at line 1,400 (marker of 1 MB)", f"{memory:.1f} MiB", "< 40 MiB resident", memory < 40
 
 
 @contextmanager

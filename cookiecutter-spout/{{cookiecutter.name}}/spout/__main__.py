@@ -6,6 +6,7 @@ would stay up and do nothing. So there is no way to end with 0 here: 1 is a Fata
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -43,6 +44,9 @@ class Stopped(BaseException):
 def main() -> int:
     """Run the spout; return the exit status, which is never 0."""
     log = Log(sys.stdout, credentials(os.environ))
+    # Records are tuples that live for one batch and make no cycles. By default Python looks for cycles every 700 new
+    # ones, and so walks a batch again and again: it took half of the time of a batch of 20,000.
+    gc.set_threshold(200_000)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
