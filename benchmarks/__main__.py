@@ -4,7 +4,19 @@ import importlib
 import sys
 from pathlib import Path
 
-PARTS = ("api_sink", "commands", "deploy", "fault", "file", "pipe_sink", "postgres", "rabbitmq", "store", "update")
+PARTS = (
+    "api_sink",
+    "commands",
+    "deploy",
+    "fault",
+    "file",
+    "kafka",
+    "pipe_sink",
+    "postgres",
+    "rabbitmq",
+    "store",
+    "update",
+)
 
 
 def main() -> int:
