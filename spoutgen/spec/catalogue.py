@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spoutgen.spec.rules import FIELDS
+from spoutgen.spec.output_rules import FIELDS
 from spoutgen.spec.schema import Schema, source_schema
 
 

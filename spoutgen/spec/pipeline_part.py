@@ -132,7 +132,7 @@ def refused_fields(document: Document, filled: Mapping[str, Any], spoilt: Collec
     for field in _JSON_TEXTS[target]:
         path = ("pipeline", *field)
         found, value = _at(part, field)
-        if found and isinstance(value, str) and path not in spoilt and not _is_json(value):
+        if found and isinstance(value, str) and path not in spoilt and not is_json(value):
             message = f"`{'.'.join(map(str, path))}` must be JSON in a text"
             yield document.at_value(path, "SG308", message, "quote it: '{...}' or a block after |")
 
@@ -146,7 +146,8 @@ def _at(part: Mapping[str, Any], path: Path) -> tuple[bool, Any]:
     return True, value
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether the text is JSON."""
     try:
         json.loads(text)
     except ValueError:

@@ -1,26 +1,31 @@
 """What a schema cannot say: one small function a rule, all of them in one table.
 
-A rule sees the data with its defaults and yields what is wrong with it. It asks for values through :class:`Look`, which
-answers None for what is missing, of the wrong type or already found wrong, so that no mistake is told twice and no rule
-stumbles.
+A rule sees the data with its defaults and yields what is wrong with it. It asks for values through
+:class:`~spoutgen.spec.look.Look`, which answers None for what is missing, of the wrong type or already found wrong, so
+that no mistake is told twice and no rule stumbles. Those about the output are in :mod:`spoutgen.spec.output_rules`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from spoutgen.errors import Diagnostic
 from spoutgen.spec.document import Document, Path
 from spoutgen.spec.image import problem_of
+from spoutgen.spec.look import Look
+from spoutgen.spec.output_rules import (
+    dead_letters_are_kept,
+    glob_leaves_marker_out,
+    output_is_not_marker,
+    output_path_is_legal,
+    overwrite_keeps_guarantee,
+)
 from spoutgen.spec.schema import source_schema, source_types
 from spoutgen.spec.units import UnitError, parse_quantity
-
-T = TypeVar("T")
 
 # The Kubernetes objects of a pipeline are called pipeline-<name>-v<version>, and a service's name has at most 63
 # characters (v1.13.4:src/server/pkg/ppsutil/util.go:47); so this leaves room for 99 versions. 2.x says 51 itself
@@ -77,39 +82,6 @@ RESERVED_VARIABLES = frozenset(
 RESERVED_VOLUMES = frozenset({"pach-bin", "pach-tmp", "pach-disk", "pach-dir-volume", "pachyderm-worker", "docker"})
 RESERVED_FOLDERS = ("/pfs", "/pach", "/pach-bin", "/app", "/proc", "/dev", "/sys")
 
-# v1.13.4:src/server/pkg/path/path.go:29, :79
-_NOT_IN_A_PATH = re.compile(r"[^ -~]|[*?\[\]{}!()@+^]")
-_FIELD = re.compile(r"\{([^{}]*)\}")
-FIELDS = ("first", "last", "date", "hour", "key")
-_ONE_EACH = re.compile(r"\{(first|last)\}")
-LONGEST_PATH = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A view of the data with its defaults. ``spoilt`` are the paths of which something has been said already."""
-
-    document: Document
-    filled: Mapping[str, Any]
-    spoilt: Collection[Path]
-
-    def value(self, kind: type[T], *path: str | int) -> T | None:
-        """The value at ``path`` if it is of that kind and nothing is wrong with it or around it."""
-        value: Any = self.filled
-        for length, key in enumerate(path, start=1):
-            known = isinstance(value, dict) and key in value
-            if not known and not (isinstance(value, list) and isinstance(key, int) and key < len(value)):
-                return None
-            value = value[key]
-            if path[:length] in self.spoilt:
-                return None
-        return value if isinstance(value, kind) else None
-
-    def is_written(self, *path: str | int) -> bool:
-        """Whether the value stands in the file, and is no default."""
-        return path in self.document.nodes
-
-
 Rule = Callable[[Look], Iterator[Diagnostic]]
 
 
@@ -154,122 +126,6 @@ def project_fits_target(look: Look) -> Iterator[Diagnostic]:
     if look.value(str, "project") is not None and look.value(int, "pachyderm") == 1:
         hint = "remove it, or set `pachyderm: 2`"
         yield look.document.at_key(("project",), "SG309", "`project` needs `pachyderm: 2`; 1.x has no projects", hint)
-
-
-def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
-    """The output paths are such as PFS takes, and their fields are known and keep partitions apart."""
-    own, more = _own_fields(look, "fields"), _own_fields(look, "more_fields")
-    keys = ("path", "dead_letters") if look.value(str, "output", "on_error") == "dead_letter" else ("path",)
-    for key in keys:
-        path = look.value(str, "output", key)
-        problem = _path_problem(path, (*FIELDS, *own, *more)) if path else None
-        missing = [field for field in own if path and f"{{{field}}}" not in path]
-        if problem:
-            yield look.document.at_value(("output", key), "SG304", f"`output.{key}` {problem[0]}", problem[1])
-        elif missing:
-            message = f"`output.{key}` must hold {{{missing[0]}}}: without it, files of different ones get one name"
-            hint = f"write it into the path, such as {'/'.join(f'{{{field}}}' for field in own)}/{{first}}-{{last}}"
-            yield look.document.at_value(("output", key), "SG304", message, hint)
-        elif path and key == "path" and look.value(str, "output", "format") == "files" and not _ONE_EACH.search(path):
-            hint = "write {first}, which is the record's name, somewhere into it: records/{first}.txt"
-            message = "`output.path` must hold {first} or {last}, since `format: files` writes one file a record"
-            yield look.document.at_value(("output", "path"), "SG304", message, hint)
-
-
-def dead_letters_are_kept(look: Look) -> Iterator[Diagnostic]:
-    """No batch's dead letters replace those of another, or records, or go to the marker."""
-    dead = look.value(str, "output", "dead_letters")
-    if not dead or look.value(str, "output", "on_error") != "dead_letter":
-        return
-    at: Path = ("output", "dead_letters") if look.is_written("output", "dead_letters") else ("output", "on_error")
-    marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
-    fixed = _FIELD.split(dead, maxsplit=1)[0]
-    if not _ONE_EACH.search(dead):
-        hint = "write {first}, which is a record's name, somewhere into it: dead_letters/{first}"
-        message = (
-            "`output.dead_letters` must hold {first} or {last}: without it, a batch's replace those of the one before"
-        )
-        yield look.document.at_value(at, "SG304", message, hint)
-    elif dead == look.value(str, "output", "path"):
-        message = "`output.dead_letters` is `output.path`, so one of a batch's two files would be lost"
-        yield look.document.at_value(at, "SG304", message, "choose another path")
-    elif marker and (fixed.startswith(marker) or (marker.startswith(fixed) and fixed != dead)):
-        message = f"`output.dead_letters` may begin with the marker's name `{marker}`"
-        yield look.document.at_value(at, "SG305", message, "give it a folder: dead_letters/{first}")
-
-
-def _own_fields(look: Look, which: str) -> tuple[str, ...]:
-    """The fields that the source type adds: ``fields``, all of which a path must hold, or ``more_fields``."""
-    source_type = look.value(str, "source", "type")
-    if source_type not in source_types():
-        return ()
-    return tuple(source_schema(source_type)["x-spoutgen"].get(which, ()))
-
-
-def _path_problem(path: str, fields: Sequence[str]) -> tuple[str, str | None] | None:
-    unknown = [field for field in _FIELD.findall(path) if field not in fields]
-    if unknown:
-        listed = [f"{{{field}}}" for field in fields]
-        return f"has an unknown field {{{unknown[0]}}}", f"the fields are {', '.join(listed[:-1])} and {listed[-1]}"
-    plain = _FIELD.sub("x", path)
-    if wrong := _NOT_IN_A_PATH.search(plain):
-        what = wrong[0] if wrong[0].isprintable() else f"U+{ord(wrong[0]):04X}"
-        return f"may not hold `{what}`", "Pachyderm's paths are printable ASCII without * ? [ ] { } ! ( ) @ + ^"
-    if path.startswith("/"):
-        return "may not begin with a slash", f"write {path.lstrip('/')}" if path.strip("/") else None
-    if path.endswith("/"):
-        return "must name a file, not a folder", f"write {path}{{first}}.txt, for example"
-    if any(part in ("", ".", "..") for part in plain.split("/")):
-        return "may not have empty parts, `.` or `..`", None
-    if len(path) > LONGEST_PATH:
-        return f"has {len(path)} characters; it has at most {LONGEST_PATH}", None
-    return None
-
-
-def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
-    """No data file's name begins with the marker's.
-
-    On 1.x such a file goes to the marker branch and is gone from the output; Pachyderm compares plain text
-    (v1.13.4:src/server/worker/pipeline/common.go:97). On 2.x the marker stands beside the data, where the file could be
-    the marker itself, a part of it, or make a folder of it. What a field stands for is known only when records come, so
-    a path is refused if any record could make it begin so.
-    """
-    marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
-    path = look.value(str, "output", "path")
-    if not marker or not path:
-        return
-    fixed = _FIELD.split(path, maxsplit=1)[0]
-    begins = fixed.startswith(marker)
-    rest = marker.removeprefix(fixed)
-    may_begin = fixed != path and marker.startswith(fixed) and (rest[:1].isdigit() or not _has_numbered_records(look))
-    if begins or may_begin:
-        verb = "begins" if begins else "may begin"
-        so = "could be the marker itself" if look.value(int, "pachyderm") == 2 else "would be taken for markers"
-        message = f"`output.path` {verb} with the marker's name `{marker}`, so its files {so}"
-        at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
-        yield look.document.at_value(at, "SG305", message, "choose another path, or another marker")
-
-
-def glob_leaves_marker_out(look: Look) -> Iterator[Diagnostic]:
-    """On 2.x some glob takes the data and not the marker."""
-    path = look.value(str, "output", "path")
-    marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
-    if not path or not marker or "/" in path or look.value(int, "pachyderm") != 2:
-        return
-    glob = _FIELD.sub("*", path)
-    if "*" in glob and re.fullmatch(".*".join(map(re.escape, glob.split("*"))), marker):
-        message = f"no glob of a downstream pipeline takes the data alone: `/{glob}` takes the marker `{marker}` too"
-        at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
-        hint = f"put the data into a folder: data/{path}"
-        yield replace(look.document.at_value(at, "SG305", message, hint), severity="warning")
-
-
-def _has_numbered_records(look: Look) -> bool:
-    """Whether the records of the source are named by numbers."""
-    source_type = look.value(str, "source", "type")
-    if source_type not in source_types():
-        return True  # nothing is known, and the type is a mistake of its own
-    return bool(source_schema(source_type)["x-spoutgen"].get("record_names") == "numbers")
 
 
 def variables_are_free(look: Look) -> Iterator[Diagnostic]:
@@ -347,24 +203,6 @@ def _amount(look: Look, part: str, kind: str) -> float | None:
         return parse_quantity(text) if text is not None else None
     except UnitError:
         return None
-
-
-def overwrite_keeps_guarantee(look: Look) -> Iterator[Diagnostic]:
-    """A batch that is written again after a crash replaces itself, unless files grow (pachyderm-1: PutFile appends).
-
-    On 2.x files never grow: a batch deletes and adds its files in one go.
-    """
-    if look.value(bool, "output", "overwrite") is not False:
-        return
-    if look.value(int, "pachyderm") == 2:
-        message = "`overwrite: false` does not go with `pachyderm: 2`, where a batch always replaces its files"
-        hint = "leave it out, and give each batch its own file: lines/{first}.txt"
-        yield look.document.at_value(("output", "overwrite"), "SG309", message, hint)
-    else:
-        hint = "leave it out, and give each batch its own file: lines/{first}.txt"
-        message = "with `overwrite: false` a batch that is written again after a crash stands in the file twice"
-        finding = look.document.at_value(("output", "overwrite"), "SG310", message, hint)
-        yield replace(finding, severity="warning")
 
 
 def symbol_is_printable(look: Look) -> Iterator[Diagnostic]:

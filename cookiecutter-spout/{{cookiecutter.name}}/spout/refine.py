@@ -8,10 +8,8 @@ logged) or ``dead_letter`` (written to ``output.dead_letters``, with the reason)
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from spout.fatal import FatalError, brief
 from spout.log import Log
 from spout.metrics import Meter
 from spout.output import dated, fault_of
+from spout.own_file import imported
 from spout.records import Batch, Position, Record, Sink
 
 TRANSFORM = Path(__file__).resolve().parents[1] / "transform.py"
@@ -257,13 +256,8 @@ def load_transform(file: Path) -> Transform:
     expected = "a file with a function transform(record)"
     if not file.is_file():
         raise FatalError("transform", found=f"no {file}", expected=expected, remedy=remedy)
-    spec = importlib.util.spec_from_file_location("transform", file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["transform"] = module  # where dataclasses look for what it defines
     try:
-        spec.loader.exec_module(module)
+        module = imported(file, "transform")
     except FatalError:
         raise
     except Exception as error:

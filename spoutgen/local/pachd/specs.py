@@ -9,6 +9,7 @@ from typing import Any
 
 from spoutgen.local.refused import RefusedError
 from spoutgen.spec import schema
+from spoutgen.spec.pipeline_part import is_json
 
 # v2.11.6:src/server/pps/server/api_server.go:88 and :92
 _LONGEST_NAME = 51
@@ -87,15 +88,7 @@ def _problems(fields: Mapping[str, Any], name: str, project: str) -> Iterator[st
     if is_spout and fields.get("autoscaling"):
         yield "autoscaling can't be used with spouts (spouts aren't triggered externally)"
     for field, go in (("pod_spec", "PodSpec"), ("pod_patch", "PodPatch")):
-        if fields.get(field) and not _is_json(fields[field]):
+        if fields.get(field) and not is_json(fields[field]):
             yield f"malformed {go}"
     if is_spout and not (fields["spout"] or {}).get("service") and fields.get("input") is not None:
         yield "spout pipelines (without a service) must not have an input"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

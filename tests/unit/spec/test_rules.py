@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoutgen.errors import SpecError
-from spoutgen.spec import LoadedSpec, load_text, rules
+from spoutgen.spec import LoadedSpec, load_text, output_rules, rules
 from spoutgen.spec.image import problem_of
 from spoutgen.spec.rules import RESERVED_VARIABLES, RULES
 
@@ -352,11 +352,11 @@ def test_credentials_come_from_secrets(
 def test_a_path_keeps_the_partitions_of_the_source_apart(
     monkeypatch: pytest.MonkeyPatch, path: str, expected: list[str]
 ) -> None:
-    real = rules.source_schema
+    real = output_rules.source_schema
 
     def with_field(source_type: str) -> Any:
         schema = real(source_type)
         return {**schema, "x-spoutgen": {**schema["x-spoutgen"], "fields": ["topic"]}}
 
-    monkeypatch.setattr(rules, "source_schema", with_field)
+    monkeypatch.setattr(output_rules, "source_schema", with_field)
     assert codes(output={"path": path}) == expected

@@ -6,9 +6,7 @@ wrong while it reads is met by reconnecting, as with any source.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 from spout.config import Config, check_keys
 from spout.fatal import FatalError, brief
 from spout.marker import JsonShape, Shape
+from spout.own_file import imported
 from spout.records import Lag, Limit, Position, Record, Source
 
 FILE = Path(__file__).resolve().parents[2] / "source.py"
@@ -102,13 +101,8 @@ def _class(file: Path) -> Any:
     """The class ``Source`` of the file, which is imported for it."""
     if not file.is_file():
         raise _wrong(file, "no such file", "a file with a class Source: the custom source is what it says")
-    spec = importlib.util.spec_from_file_location(_MODULE, file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module  # where dataclasses and pickle look for what it defines
     try:
-        spec.loader.exec_module(module)
+        module = imported(file, _MODULE)
     except FatalError:
         raise
     except Exception as error:
