@@ -39,7 +39,7 @@ unit: $(VENV)/.developing
 
 # The fault tests with every step and many more rounds: an hour or so.
 soak: $(VENV)/.developing
-	SPOUTGEN_SOAK=1 $(BIN)/python -m pytest tests/fault tests/unit/project
+	SPOUTGEN_SOAK=1 $(BIN)/python -m pytest tests/fault tests/unit/project tests/servers tests/sources
 
 bench: $(VENV)/.developing
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
