@@ -12,7 +12,8 @@ Read it in this order, which is the way the data goes:
 * ``pipe.py``      the protocol that loses nothing on 1.x; ``fifo.py`` and ``journal.py`` are its two resources
 * ``api.py``       the one for 2.x, where a batch and its marker are one commit
 * ``__main__.py``  puts all of it together
+* ``metrics.py``   the numbers, and who asks for them
 * ``check.py``     looks at the source and ends, for `spoutgen check`
 
-``fatal.py`` is the one error that ends a spout, ``log.py`` writes the log lines, ``metrics.py`` serves the numbers.
+``fatal.py`` is the one error that ends a spout, ``log.py`` writes the log lines.
 """
