@@ -201,6 +201,11 @@ def _masked(place: Place, line: _Line) -> Place:
     return replace(place, text=line.masked, width=covered[0] - start + len(MASK) if covered else place.width)
 
 
+def is_in_line(line: str) -> bool:
+    """Whether a line, which may be no YAML, seems to hold a credential."""
+    return any(True for _ in _spans(line))
+
+
 def _spans(line: str) -> Iterator[tuple[int, int]]:
     """Where credentials stand in a line, without parsing it: from a telling key to the end of the line, or by shape."""
     for found in _SETTING.finditer(line):

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from spoutgen.errors import Diagnostic, SpecError
+from spoutgen.spec import credentials, violations
+from spoutgen.spec.document import parse
 from spoutgen.spec.edit import set_values
 from spoutgen.spec.schema import source_schema, source_types
+from spoutgen.spec.settings import path_of
+from spoutgen.spec.text import Text
+from spoutgen.spec.writing import flow
 
 DEFAULT_TYPE = "symbol"
 
@@ -39,21 +46,72 @@ def starter(name: str, settings: Sequence[tuple[str, str]]) -> str:
     return set_values(text, settings)
 
 
-def questions(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """What the source type requires and ``settings`` do not give: dotted key, description, and our own first value.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask for: the dotted ``key``, what it is, and our own ``first`` value, "" where there is none."""
 
-    That is "" where there is none. Where nobody chose the type, only what has none is asked for.
+    key: str
+    description: str
+    first: str
+
+
+def next_question(name: str, settings: Sequence[tuple[str, str]]) -> Question | None:
+    """The next thing to ask for: what the source type requires and ``settings`` do not give; None if that is nothing.
+
+    What is required can depend on an answer. Where nobody chose the type, its first values are taken without asking.
     """
     given = dict(settings)
     source_type = given.get("source.type", DEFAULT_TYPE)
     if source_type not in source_types():
+        return None
+    schema, first, lacking = source_schema(source_type), _first_values(source_type), missing(name, settings)
+    for option, about in schema["properties"].items():
+        key = f"source.{option}"
+        is_offered = option in first and option in schema["required"] and "source.type" in given and key not in given
+        if key in lacking or is_offered:
+            return Question(key, about["description"], first.get(option, ""))
+    return None
+
+
+def missing(name: str, settings: Sequence[tuple[str, str]]) -> list[str]:
+    """The dotted keys of the options that the source type requires and a new spec lacks, in the schema's order."""
+    source_type = dict(settings).get("source.type", DEFAULT_TYPE)
+    if source_type not in source_types():
         return []
-    schema, first = source_schema(source_type), _first_values(source_type)
-    return [
-        (f"source.{key}", schema["properties"][key]["description"], first.get(key, ""))
-        for key in schema["required"]
-        if key != "type" and f"source.{key}" not in given and (key not in first or "source.type" in given)
-    ]
+    found = violations.check(parse(Text("spout.yaml", starter(name, settings))), ())
+    lacking = {path[1] for path, finding in found if path[0] == "source" and finding.code == "SG202" and len(path) == 2}
+    return [f"source.{option}" for option in source_schema(source_type)["properties"] if option in lacking]
+
+
+def fault(name: str, settings: Sequence[tuple[str, str]], key: str) -> Diagnostic | None:
+    """What is wrong with the value that ``settings`` give ``key``; None if nothing is, or only together with others."""
+    try:
+        found = violations.check(parse(Text("spout.yaml", starter(name, settings))), ())
+    except SpecError as error:
+        return error.diagnostics[0]
+    path = path_of(key)
+    return next((finding for place, finding in found if place[: len(path)] == path), None)
+
+
+def completed(name: str, settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """``settings`` with the schema's example for whatever is missing: a command line that makes a project.
+
+    Nothing that looks like a credential is in it.
+    """
+    full = [(key, value) for key, value in settings if not credentials.is_in_line(f"{key}={value}")]
+    options = source_schema(dict(settings).get("source.type", DEFAULT_TYPE))["properties"]
+    while lacking := missing(name, full):
+        for key in lacking:
+            example = options[key.removeprefix("source.")]["examples"][0]
+            full.append((key, example if isinstance(example, str) else flow(example)))
+    return full
+
+
+def expected(key: str, settings: Sequence[tuple[str, str]]) -> str:
+    """What the value of an option of the source must be, as its schema says it."""
+    options = source_schema(dict(settings).get("source.type", DEFAULT_TYPE))["properties"]
+    expects: str = options[key.removeprefix("source.")]["x-expects"]
+    return expects
 
 
 def _variables(source_type: str, values: Mapping[str, str]) -> list[str]:

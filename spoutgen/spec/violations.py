@@ -21,7 +21,7 @@ from spoutgen.spec.document import Document, Path
 from spoutgen.spec.units import UNITS, UnitError, format_duration, format_size
 
 _SHOWN = 40
-_LISTED = 12
+_LISTED = 20
 _LONGEST_WORD = 64
 
 
@@ -89,12 +89,39 @@ def near(word: str, known: Iterable[str], present: Collection[str] = ()) -> str 
     """The known word that was probably meant, unless it is nearly the same word one that is not there yet."""
     if len(word) > _LONGEST_WORD:
         return None
-    by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
     wanted = re.sub("[_-]", "", word).lower()
+    by_fold = {re.sub("[_-]", "", name).lower(): name for name in known}
+    by_fold = {folded: name for folded, name in by_fold.items() if _may_be_meant(wanted, folded)}
     absent = [folded for folded, name in by_fold.items() if name not in present]
     tries = ((by_fold, 0.85), (absent, 0.7), (by_fold, 0.75))
     close = next(filter(None, (difflib.get_close_matches(wanted, words, 1, cutoff) for words, cutoff in tries)), None)
     return by_fold[close[0]] if close else None
+
+
+def _may_be_meant(word: str, known: str) -> bool:
+    """Whether slips of the fingers make ``word`` of ``known``, or something was left out or added at one of its ends.
+
+    difflib only counts letters in common, by which `retries` is like `metrics`.
+    """
+    if word in known or known in word:
+        return True
+    letters = max(len(word), len(known))
+    least = 2 if letters > 4 and word[0] == known[0] else 1
+    return _slips(word, known) <= max(least, letters // 4)
+
+
+def _slips(word: str, other: str) -> int:
+    """How many letters are wrong, missing or too many, or pairs of neighbours exchanged."""
+    rows = [list(range(len(other) + 1))]
+    for at, letter in enumerate(word):
+        above, row = rows[-1], [at + 1]
+        for to, wanted in enumerate(other):
+            best = min(above[to] + (letter != wanted), above[to + 1] + 1, row[to] + 1)
+            if at and to and letter == other[to - 1] and word[at - 1] == wanted:
+                best = min(best, rows[-2][to - 1] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 # Words

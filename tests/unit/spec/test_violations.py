@@ -39,11 +39,43 @@ def findings(**keys: str | None) -> list[Diagnostic]:
         ("zzz", None),
         ("x" * 1000, None),
         ("", None),
+        ("imgae", "image"),
+        ("resuorces", "resources"),
+        ("descripton", "description"),
+        ("desciptoin", "description"),
+        ("makers", "marker"),
+        ("environment", None),
+        ("resolves", None),
+        ("retries", None),
     ],
 )
 def test_near(word: str, meant: str | None) -> None:
     known = ["name", "image", "marker", "resources", "description", "env", "secrets"]
     assert near(word, known) == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("retries", "metrics", None),  # two other letters, of seven, and another beginning
+        ("target", "start", None),
+        ("partitions", "options", None),
+        ("dbname", "names", None),
+        ("replication", "publications", None),
+        ("password", "password_env", "password_env"),  # the beginning of it
+        ("ca_file", "tls_ca_file", "tls_ca_file"),
+        ("queue_name", "queue", "queue"),
+        ("metrcis", "metrics", "metrics"),
+        ("mterics", "metrics", "metrics"),
+        ("emtrics", "metrics", "metrics"),
+        ("interwal", "interval", "interval"),
+        ("max_queu_size", "max_queue_size", "max_queue_size"),
+        ("ab", "ba", None),
+        ("symbl", "symbol", "symbol"),
+    ],
+)
+def test_near_means_slips_not_letters_in_common(word: str, known: str, meant: str | None) -> None:
+    assert near(word, [known]) == meant
 
 
 def test_near_prefers_what_is_not_there_yet() -> None:
