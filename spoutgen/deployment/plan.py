@@ -96,7 +96,7 @@ def _is_rename(consequence: Consequence, old: Facts, new: Facts) -> bool:
         consequence.code == "SG411"
         and old.marker is not None
         and new.marker is not None
-        and old.marker.is_prefix == new.marker.is_prefix
+        and (old.marker.is_prefix, new.marker.is_prefix) != (True, False)
     )
 
 

@@ -57,9 +57,9 @@ def consequences(old: Facts, new: Facts, where: str) -> Iterator[Consequence]:
         yield _other_name(old, new, where)
     elif (old.source, old.identity) != (new.source, new.identity):
         yield _other_source(old, new, where)
-    elif old.marker and new.marker and old.marker.is_prefix != new.marker.is_prefix:
+    elif old.marker and new.marker and old.marker.is_prefix and _is_unsigned(new):
         yield _other_form(old.marker, new.marker, new, where)
-    elif old.marker and new.marker and old.marker != new.marker:
+    elif old.marker and new.marker and old.marker.name != new.marker.name:
         yield _other_marker_name(old.marker, new.marker, old, new)
 
 
@@ -92,8 +92,7 @@ def _other_marker_name(was: MarkerFact, is_: MarkerFact, old: Facts, new: Facts)
 
 
 def _other_form(was: MarkerFact, is_: MarkerFact, new: Facts, where: str) -> Consequence:
-    forms = ("one file", "an index and numbered files")
-    before, after = forms if is_.is_prefix else forms[::-1]
+    """From an index to the pyramid itself; all other changes of the form are read by the runtime."""
     refuses = (
         "the runtime refuses a marker of the other form and is started again and again"
         if was.name == is_.name
@@ -102,9 +101,10 @@ def _other_form(was: MarkerFact, is_: MarkerFact, new: Facts, where: str) -> Con
     return Consequence(
         "SG411",
         f"the marker takes another form: {was} -> {is_}",
-        f"The position in {new.name}@marker is {before}, and would be read as {after}: {refuses}. Nothing is written"
-        f" and nothing is lost, but the spout does not go on. There is no command that turns one form into the other,"
-        f" so take the edit back, or start over on purpose: that drops what is on master and on marker.",
+        f"The position in {new.name}@marker is an index and numbered files, and would be read as one file: {refuses}."
+        f" Nothing is written and nothing is lost, but the spout does not go on. There is no command that turns one"
+        f" form into the other, so take the edit back, or start over on purpose: that drops what is on master and on"
+        f" marker.",
         (_set_back("marker", str(was), where), _START_OVER),
     )
 

@@ -7,7 +7,7 @@ from spout.fatal import FatalError
 from spout.marker import Announcement, JsonShape
 from spout.sources.pyramid import EMPTY, PartsShape, TextShape, grown, shrunk, to_position
 
-from spoutgen.deployment.position import MarkerError, in_words, made, read
+from spoutgen.deployment.position import MarkerError, check_fits, in_words, made, read
 from spoutgen.project.difference import Facts, MarkerFact
 
 SYMBOLS = [".", ".", "*", "**", "é", "**", "**"]
@@ -39,6 +39,21 @@ def test_a_pyramid_that_the_runtime_wrote(shape, tmp_path):
         (tmp_path / "mymark").write_bytes(made(found.writing, facts("symbol", is_prefix), None))
         assert shape.read(tmp_path / "mymark") == announcement
         assert (tmp_path / "mymark").read_bytes() == data
+
+
+def test_a_spout_by_prefix_goes_on_from_a_plain_pyramid_and_not_the_other_way(tmp_path):
+    *_, pyramid = pyramids()
+    announcement = Announcement(to_position(shrunk(pyramid)), to_position(pyramid))
+    by_name, by_prefix = TextShape("mymark"), PartsShape("mymark", "dots", "symbol")
+    text, index = written(by_name, announcement), written(by_prefix, announcement)
+    (tmp_path / "mymark").write_bytes(text)
+    assert by_prefix.read(tmp_path / "mymark") == announcement
+    assert check_fits(text, facts("symbol", True), None).writing == announcement.writing
+    (tmp_path / "mymark").write_bytes(index)
+    with pytest.raises(FatalError):
+        by_name.read(tmp_path / "mymark")
+    with pytest.raises(MarkerError, match="takes a pyramid in plain text"):
+        check_fits(index, facts("symbol"), None)
 
 
 @pytest.mark.parametrize("position", [7, {"a": [1, 2]}, "text", [0]])

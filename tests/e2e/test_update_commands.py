@@ -178,20 +178,28 @@ def test_a_terminal_that_knows_only_ascii(tmp_path, project):
 # What the plan says of a cluster is what the local one does
 
 
-def test_a_marker_of_another_form_is_refused_by_the_runtime_and_nothing_is_lost(shell):
+def test_a_marker_by_name_goes_on_by_prefix_and_the_way_back_is_refused_and_loses_nothing(shell):
     shell.new()
     shell.run("run", "dots", "--commits", "3")
     before = shell.out("local", "get", "file", "dots@marker:/mymark")
     shell.run("set", "marker={prefix: mymark}", "dots")
+    assert "refuses a marker" not in " ".join(shell.out("plan", "dots").split())
+    shell.run("update", "dots")
+    shell.run("run", "dots", "--commits", "1")
+    after = shell.out("local", "get", "file", "dots@marker:/mymark01")
+    assert after.startswith(before)
+    index = shell.out("local", "get", "file", "dots@marker:/mymark")
+    assert json.loads(index)["line"] == after.splitlines()[-1]
+    shell.run("set", "marker=mymark", "dots")
     assert "refuses a marker of the other form" in " ".join(shell.out("plan", "dots").split())
     shell.run("update", "dots")
     with shell.start("run", "dots") as running:
         running.wait_for("starts again in")
-    assert shell.out("local", "get", "file", "dots@marker:/mymark") == before
-    shell.run("set", "marker=mymark", "dots")
+    assert shell.out("local", "get", "file", "dots@marker:/mymark") == index
+    shell.run("set", "marker={prefix: mymark}", "dots")
     shell.run("update", "dots")
     shell.run("run", "dots", "--commits", "1")
-    assert shell.out("local", "get", "file", "dots@marker:/mymark").startswith(before)
+    assert shell.out("local", "get", "file", "dots@marker:/mymark01").startswith(after)
 
 
 def test_a_marker_of_another_spout_is_refused_by_the_runtime(shell):

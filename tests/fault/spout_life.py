@@ -15,6 +15,7 @@ import spout.sources
 import streams
 from spout import fifo, journal, pipe, reconnect, tar
 from spout.config import read_config
+from spout.sources import pyramid
 
 from spoutgen.local.generations import generation_of
 
@@ -29,6 +30,7 @@ def live(folder: Path) -> int:
     deaths.note(folder, "lives", "user code")
     chance = random.Random(f"{facts['seed']}/{lives}")
     mutations.MUTATIONS[facts["mutation"]]()
+    pyramid.LINES_A_PART = facts["part"]
     armed = "user code" in facts["victims"] and len(deaths.noted(folder, "kills")) < facts["kills"]
     if armed and _points(facts):
         arm(_death(folder, facts, chance), chance, generation_of(facts["version"]).starts_commit == "after tar")
@@ -44,7 +46,8 @@ def _death(folder, facts, chance):
     point = deaths.one_of(_points(facts), f"{facts['version']}/{facts['seed']}", turn)
     if facts["spout"] == "naive":
         point = "at any time"
-    death = deaths.Death(folder, "user code", point, 1 if point.endswith("start") else chance.randint(1, 4))
+    times = 1 if point.endswith("start") or facts["soonest"] else chance.randint(1, 4)
+    death = deaths.Death(folder, "user code", point, times)
     death.in_time(chance.uniform(0.01, 0.3) if point == "at any time" else deaths.LONGEST_LIFE)
     return death
 

@@ -67,6 +67,8 @@ class Story:
     pause: float = 0.0
     trouble: str = ""  # a key of worker_life.TROUBLES
     stalled: float = STALLED
+    part: int = 1000  # lines of a pyramid in one part
+    soonest: bool = False  # a death comes when its point is first met (by a worker: in its first three times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,15 @@ def document_of(config: dict, description: str = "") -> dict:
 
 def begin(story: Story, folder: Path) -> None:
     """Make the story's folder: its facts, an empty store, the pipeline."""
+    Store.create(folder / "store.db").close()
+    go_on_as(story, folder)
+
+
+def go_on_as(story: Story, folder: Path) -> None:
+    """From now on the story in ``folder`` is this one: its facts, and the pipeline made or updated."""
     config = config_of(story, folder)
     (folder / "story").write_text(json.dumps({**asdict(story), "config": config}))
-    with Store.create(folder / "store.db") as store:
+    with Store(folder / "store.db") as store:
         pipelines.submit(store, parse(document_of(config)), folder)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import streams
 from mutations import json_of
 from spout import output
-from spout.sources import pyramid
 
 from spoutgen.local.generations import generation_of
 from spoutgen.local.model import Commit
@@ -132,9 +131,10 @@ def _pyramid(store, facts, last, commits_torn):
     if _get(store, "master", "/output") != f"{lines[-1]}\n".encode():
         wrong.append("the output is not the last line")
     parts = {}
-    for at in range(0, last, pyramid.LINES_A_PART if prefix else last):
-        name = f"/mymark{at // pyramid.LINES_A_PART + 1:02}" if prefix else "/mymark"
-        parts[name] = "".join(f"{line}\n" for line in lines[at : at + (pyramid.LINES_A_PART if prefix else last)])
+    size = facts["part"] if prefix else last
+    for at in range(0, last, size):
+        name = f"/mymark{at // size + 1:02}" if prefix else "/mymark"
+        parts[name] = "".join(f"{line}\n" for line in lines[at : at + size])
     for name, text in parts.items():
         if _get(store, "marker", name) != text.encode():
             wrong.append(f"{name} is not the pyramid")

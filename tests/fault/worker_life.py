@@ -99,7 +99,9 @@ def _armed(folder, facts, chance):
         return None
     turn = deaths.noted(folder, "lives").count("worker")
     point = deaths.one_of(points, f"{facts['version']}/{facts['seed']}", turn)
-    death = deaths.Death(folder, "worker", point, 1 if point.endswith(("open", "temp file")) else chance.randint(1, 10))
+    most = 3 if facts["soonest"] else 10
+    times = 1 if point.endswith(("open", "temp file")) else chance.randint(1, most)
+    death = deaths.Death(folder, "worker", point, times)
     death.in_time(chance.uniform(0.5, 1) * deaths.LONGEST_LIFE)
 
     def checkpoint(now):

@@ -28,6 +28,7 @@ TRANSFORM = Path(__file__).resolve().parents[1] / "transform.py"
 Transform = Callable[[Record], "Record | Sequence[Record] | None"]
 
 _DEPENDS_ON_THE_RECORD = re.compile(r"\{(date|hour|key)\}")
+_LIKE_ONE_OF_SEVERAL = re.compile(r"\.[0-9]+\Z")
 _ABSENT = object()
 _ONE_LINE = {ord("\n"): " ", ord("\r"): " "}
 
@@ -94,7 +95,10 @@ class Refining:
         return [self._enveloped(each) for each in self._transformed(record)]
 
     def _transformed(self, record: Record) -> list[Record]:
-        """What transform.py makes of the record; several get names of their own: 17.1, 17.2, ..."""
+        """What transform.py makes of the record; several get names of their own: 17.1, 17.2, ...
+
+        So a record that stays one, and that its source itself calls 17.1, is called 17.1.0.
+        """
         if self._transform is None:
             return [record]
         try:
@@ -110,7 +114,8 @@ class Refining:
             raise UnwritableError(f"transform.py returned {type(made).__name__}, not a Record, a list of them or None")
         if any(not isinstance(each.data, bytes) for each in found):
             raise UnwritableError("transform.py returned a Record whose data is not bytes")
-        names = [record.name] if len(found) == 1 else [f"{record.name}.{at}" for at in range(1, len(found) + 1)]
+        only = f"{record.name}.0" if _LIKE_ONE_OF_SEVERAL.search(record.name) else record.name
+        names = [only] if len(found) == 1 else [f"{record.name}.{at}" for at in range(1, len(found) + 1)]
         return [each._replace(name=name, group=record.group) for each, name in zip(found, names, strict=True)]
 
     def _enveloped(self, record: Record) -> Record:

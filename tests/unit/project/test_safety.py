@@ -20,7 +20,6 @@ LOG = replace(OLD, source="log", identity={"topic": "a"})
 CASES = {
     "marker renamed": (OLD, replace(OLD, marker=MarkerFact("other", False)), "SG411", "never starts"),
     "prefix renamed": (PREFIX, replace(OLD, marker=MarkerFact("other", True)), "SG411", "index alone"),
-    "name to prefix": (OLD, PREFIX, "SG411", "refuses a marker of the other form"),
     "prefix to name": (PREFIX, OLD, "SG411", "refuses a marker of the other form"),
     "name to another prefix": (OLD, replace(OLD, marker=MarkerFact("other", True)), "SG411", "never starts"),
     "marker removed": (OLD, replace(OLD, marker=None), "SG411", "no link to a marker"),
@@ -53,6 +52,10 @@ def test_nothing_is_said_where_the_spout_goes_on():
     for same in (OLD, PREFIX, LOG):
         assert list(consequences(same, same, "")) == []
         assert fate(same, same).is_kept
+    log_by_prefix = replace(LOG, marker=MarkerFact("mymark", True))
+    for old, new in ((OLD, PREFIX), (LOG, log_by_prefix), (log_by_prefix, LOG)):  # the runtime reads it as it is
+        assert list(consequences(old, new, "")) == []
+        assert fate(old, new).is_kept
 
 
 @pytest.mark.parametrize("case", CASES)

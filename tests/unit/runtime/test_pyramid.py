@@ -187,12 +187,34 @@ def test_an_index_that_cannot_be_is_refused(tmp_path, facts, found):
     assert found in caught.value.found
 
 
-def test_plain_text_is_no_index_and_the_refusal_says_what_to_do(tmp_path):
-    (tmp_path / "mymark").write_text(".\n..\n")
+@given(st.lists(st.sampled_from([".", "é", "**"]), min_size=1, max_size=14))
+def test_a_plain_pyramid_is_read_and_becomes_parts_before_the_index(tmp_path_factory, symbols):
+    path = tmp_path_factory.mktemp("plain") / "mymark"
+    path.write_text(lines_of(symbols))
+    shape, made = PartsShape("mymark", "spoutmarker", "symbol"), built(symbols)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyramid, "LINES_A_PART", 4)
+        announced = shape.read(path)
+        assert announced == TextShape("mymark").read(path)
+        first = {file.path: b"".join(file.chunks) for file in shape.files(announced)}
+        *parts, index = first
+        assert index == "mymark"
+        assert b"".join(first[part] for part in parts).decode() == lines_of(symbols)
+        assert [first[part].count(b"\n") for part in parts[:-1]] == [4] * (len(parts) - 1)
+        # From then on, and after the index was read, only the part that changes is written.
+        path.write_bytes(first["mymark"])
+        again = PartsShape("mymark", "spoutmarker", "symbol")
+        assert again.read(path) == announced
+        assert [file.path for file in again.files(announced)] == [parts[-1], "mymark"]
+        more = Announcement(announced.writing, pyramid.to_position(pyramid.grown(made, ".")))
+        assert [file.path for file in shape.files(more)] == [f"mymark{len(symbols) // 4 + 1:02}", "mymark"]
+
+
+def test_a_text_that_is_neither_is_refused_and_nothing_is_written_for_it(tmp_path):
+    (tmp_path / "mymark").write_text(".\n.*.\n.\n")
     with pytest.raises(FatalError) as caught:
-        PARTS.read(tmp_path / "mymark")
-    assert "plain text" in caught.value.found
-    assert "spout.yaml" in caught.value.expected
+        PartsShape("mymark", "spoutmarker", "symbol").read(tmp_path / "mymark")
+    assert "in line 3" in caught.value.found
 
 
 def test_the_config_chooses_the_shape():

@@ -8,6 +8,8 @@ import textwrap
 from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from spout.config import Condition, Config, Filter, Limits, Output
 from spout.fatal import FatalError
 from spout.log import Log
@@ -234,6 +236,28 @@ def test_none_one_or_several():
 
     it = Refined(*(record(b"%d" % at, str(at)) for at in range(5)), transform=transform)
     assert it.written == [("1", b"one"), ("2", b"2"), ("3.1", b"3"), ("3.2", b"3")]
+
+
+def names(made):
+    """The names of what becomes of records: ``made`` says of each name how many come of it."""
+    records = [record(b"%d" % count, name) for name, count in made.items()]
+    return [name for name, _ in Refined(*records, transform=lambda each: [each] * int(each.data)).written]
+
+
+def test_what_a_source_calls_like_one_of_several_gets_another_name():
+    assert names({"17": 2, "17.1": 1, "17.2": 2, "17.1.0": 1}) == [
+        "17.1", "17.2", "17.1.0", "17.2.1", "17.2.2", "17.1.0.0",
+    ]  # fmt: skip
+    # Nobody else's name changes, and without a transform nobody's at all.
+    plain = ["17", "00000000000000000017", "a.b", "1.", ".", "1.2.c", "1,5", "1.٣", "17.1\n"]
+    assert names(dict.fromkeys(plain, 1)) == plain
+    assert [name for name, _ in Refined(record(name="17.1")).written] == ["17.1"]
+
+
+@given(st.dictionaries(st.text("1.0\n-", max_size=6) | st.text(max_size=4), st.integers(0, 3)))
+def test_no_two_records_get_one_name(made):
+    found = names(made)
+    assert len(found) == len(set(found)) == sum(made.values())
 
 
 def test_neither_name_nor_group_can_be_changed():

@@ -134,22 +134,37 @@ class TextShape:
 
 
 class PartsShape:
-    """The marker by prefix: parts of a thousand lines each, then the index, last."""
+    """The marker by prefix: parts of a thousand lines each, then the index, last.
+
+    A marker that was by name until now is read too. It has no parts yet, so all of them are written with the next
+    announcement. The index takes the place of the plain text only after them: a death in between finds the text again,
+    and where an index is, its parts are.
+    """
 
     def __init__(self, name: str, spout: str, source: str) -> None:
         self._name = name
         self._spout = spout
         self._source = source
+        self._has_parts = True
 
     def files(self, announcement: Announcement) -> list[File]:
         """The part that the announced line is in (all others are as they were), and the index."""
         pyramid = from_position(_last(announcement))
-        part = (height(pyramid) - 1) // LINES_A_PART
-        lines = text(f"{self._name}{part + 1:02}", pyramid, part * LINES_A_PART)
-        return [lines, marker.write_json(self._name, self._spout, self._source, to_position(pyramid))]
+        last = (height(pyramid) - 1) // LINES_A_PART
+        first, self._has_parts = (last if self._has_parts else 0), True
+        parts = [
+            text(f"{self._name}{part + 1:02}", pyramid, part * LINES_A_PART, (part + 1) * LINES_A_PART)
+            for part in range(first, last + 1)
+        ]
+        return [*parts, marker.write_json(self._name, self._spout, self._source, to_position(pyramid))]
 
     def read(self, path: Path) -> Announcement:
-        """What the index says."""
+        """What the index says, or the plain text of a marker that was by name."""
+        with path.open("rb") as file:
+            self._has_parts = file.read(len(marker.JSON_OPENING)) == marker.JSON_OPENING
+            if not self._has_parts:
+                file.seek(0)
+                return _announcement(read_text(file, path))
         facts = marker.read_json(path, self._spout, self._source, ("steps", "line"))
         try:
             return _announcement(from_position({"steps": facts["steps"], "line": facts["line"]}))
