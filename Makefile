@@ -34,8 +34,9 @@ types: $(VENV)/.developing
 	cd "$(RUNTIME)" && $(abspath $(BIN))/mypy --config-file "$(abspath pyproject.toml)" --cache-dir "$(abspath .mypy_cache/runtime)" \
 		main.py source.py transform.py spout
 
+# Files of tests side by side, one a core: many of them wait for a server or a worker most of the time.
 unit: $(VENV)/.developing
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The fault tests with every step and many more rounds: an hour or so.
 soak: $(VENV)/.developing

@@ -41,9 +41,9 @@ class Bench:
     def records(self) -> Sequence[Seen]:
         """What the source gives from the beginning: ``MANY`` records, or as many as come in time."""
         found: list[Seen] = []
-        ends_at = time.monotonic() + self.seconds
         with self.probe() as probe:
             probe.open(None)
+            ends_at = time.monotonic() + self.seconds
             while len(found) < MANY and time.monotonic() < ends_at:
                 try:
                     found += probe.read(1)  # one by one: only the last record of a read must have a position

@@ -175,10 +175,10 @@ class Probe:
         committed, writing = self._ask("read_marker", "reading the marker", SLOW, path=str(file))
         return committed, writing
 
-    def replays(self, start: Any, until: Any, seconds: float) -> dict[str, Any]:
-        """Memory over many replays of one range."""
-        asked = {"start": start, "until": until, "seconds": seconds}
-        return dict(self._ask("replays", "replaying one range again and again", seconds + SLOW, **asked))
+    def replays(self, start: Any, until: Any, seconds: float, records: int, most: float) -> dict[str, Any]:
+        """Memory over many replays of one range: as long as ``seconds`` and ``records`` ask, but ``most`` seconds."""
+        asked = {"start": start, "until": until, "seconds": seconds, "records": records, "most": most}
+        return dict(self._ask("replays", "replaying one range again and again", most + SLOW, **asked))
 
     def reads_on(self, start: Any, seconds: float) -> dict[str, Any]:
         """Memory while reading what comes after ``start``."""

@@ -13,7 +13,7 @@ from spoutgen.conformance.probe import Seen
 
 _READS = 6
 _IDLE_AFTER = 20_000
-_BUSY = 1.0
+_BUSY = 5.0
 _WAITS = (0.0, 0.05, 0.2, 0.2)
 
 

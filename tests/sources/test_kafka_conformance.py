@@ -44,8 +44,7 @@ def found(broker, tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_the_promise(found, name):
-    # Sixty records are too few to judge the memory by; test_kafka_stories.py does.
-    assert found[name].outcome == ("skipped" if name == "memory" else "ok"), found[name]
+    assert found[name].outcome == "ok", found[name]
 
 
 def test_its_marker_may_have_parts(broker, tmp_path):

@@ -49,5 +49,4 @@ def test_it_keeps_the_promise(found, name):
     if mode == "queue" and name not in OF_A_QUEUE:
         assert name not in results
         return
-    # A few messages are too few to judge the memory by; test_rabbitmq_stories.py does.
-    assert results[name].outcome == ("skipped" if name == "memory" else "ok"), results[name]
+    assert results[name].outcome == "ok", results[name]

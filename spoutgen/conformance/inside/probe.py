@@ -106,8 +106,11 @@ class Probe:
         """How many files and threads the process has."""
         return {what: sum(1 for _ in Path("/proc/self", what).iterdir()) for what in ("fd", "task")}
 
-    def replays(self, start: Any, until: Any, seconds: float) -> dict[str, Any]:
-        """The same range again and again for ``seconds``: samples of [records so far, Python's bytes, resident]."""
+    def replays(self, start: Any, until: Any, seconds: float, records: int, most: float) -> dict[str, Any]:
+        """The same range again and again: samples of [records so far, Python's bytes, resident].
+
+        For ``seconds`` at least, and on until there were ``records``, in at most ``most`` seconds.
+        """
 
         def again() -> int:
             self._source.open(start)
@@ -115,7 +118,7 @@ class Probe:
             self._source.close()
             return len(batch.records)
 
-        return _measured(again, seconds)
+        return _measured(again, seconds, records, most)
 
     def reads_on(self, start: Any, seconds: float) -> dict[str, Any]:
         """What comes after ``start``, for ``seconds``: samples as of ``replays``."""
@@ -172,9 +175,10 @@ def _described(value: Any) -> str:
     return "None" if value is None else f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def _measured(work: Any, seconds: float) -> dict[str, Any]:
+def _measured(work: Any, seconds: float, least: int = 0, most: float = 0.0) -> dict[str, Any]:
     """``work``, which returns how many records it was, over and over; memory at ``SAMPLES`` moments, the first early.
 
+    Between two of them there is an equal share of ``seconds``, and of the ``least`` records if ``most`` seconds allow.
     ``where`` is the line that allocated most of what was added between the first sample and the last.
     """
     import tracemalloc
@@ -183,7 +187,10 @@ def _measured(work: Any, seconds: float) -> dict[str, Any]:
     samples, records, began = [], 0, time.monotonic()
     first = None
     for number in range(1, SAMPLES + 1):
-        while time.monotonic() - began < seconds * number / SAMPLES:
+        share = number / SAMPLES
+        while (spent := time.monotonic() - began) < seconds * share or (
+            records < least * share and spent < most * share
+        ):
             records += work()
         gc.collect()
         samples.append([records, tracemalloc.get_traced_memory()[0], _resident()])

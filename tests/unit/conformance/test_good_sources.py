@@ -64,7 +64,7 @@ def outcome(results):
 
 
 def test_a_queue_in_a_file(tmp_path):
-    with project(tmp_path, lines=5000) as made:
+    with project(tmp_path, lines=5000, seconds=5.0) as made:
         results = outcomes(made, *SOURCE_CHECKS)
     assert outcome(results) == dict.fromkeys(SOURCE_CHECKS, "ok"), results
     assert results["idle"].note == "after 5000 records"
