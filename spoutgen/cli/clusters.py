@@ -78,7 +78,7 @@ def cluster_of(project: Project, wish: Wish) -> Iterator[Cluster]:
         yield cluster
 
 
-def for_each(folders: Sequence[Path], task: Callable[[Path], T]) -> list[Done[T]]:
+def for_each(folders: Sequence[Path], task: Callable[[Path], T], at_once: int = _MOST_AT_ONCE) -> list[Done[T]]:
     """Do the task for every folder, many at once; none of them stops the others. In the order of the folders."""
 
     def one(folder: Path) -> Done[T]:
@@ -89,10 +89,16 @@ def for_each(folders: Sequence[Path], task: Callable[[Path], T]) -> list[Done[T]
         except Exception:  # noqa: BLE001 - the other projects go on; this one is named at the end
             return Done(folder, None, status=_OUR_FAULT, crash=traceback.format_exc())
 
-    if len(folders) == 1:
-        return [one(folders[0])]
-    with ThreadPoolExecutor(min(_MOST_AT_ONCE, max(len(folders), 1))) as pool:
+    if len(folders) == 1 or at_once == 1:
+        return [one(folder) for folder in folders]
+    with ThreadPoolExecutor(min(at_once, max(len(folders), 1))) as pool:
         return list(pool.map(one, folders))
+
+
+def then(done: Sequence[Done[T]], task: Callable[[Path], T], at_once: int = _MOST_AT_ONCE) -> list[Done[T]]:
+    """Do the next task for the folders where all went well so far; what went wrong stays as it is."""
+    after = iter(for_each([each.folder for each in done if not each.status], task, at_once))
+    return [each if each.status else next(after) for each in done]
 
 
 def tell_failures(outcomes: Sequence[Done[T]]) -> int:

@@ -12,10 +12,13 @@ spoutgen deploy --move-marker        after `marker:` was renamed: the position g
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spoutgen.cli import build
 from spoutgen.cli.clusters import (
     Teller,
     add_folders,
@@ -24,8 +27,10 @@ from spoutgen.cli.clusters import (
     folders_of,
     for_each,
     tell_failures,
+    then,
     wish_of,
 )
+from spoutgen.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from spoutgen.cluster.connect import Wish
@@ -39,7 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--build", action="store_true", help="build the image first")
-    parser.add_argument("--push", action="store_true", help="push the image first; it is built for that")
+    parser.add_argument("--push", action="store_true", help="push the image first; it is built for that, once")
+    build.add_options(parser)
     parser.add_argument("--move-marker", action="store_true", help="carry the position to the marker's new name")
     parser.add_argument("--keep-repo", action="store_true", help="take over an output repo that has no pipeline")
     parser.add_argument(
@@ -64,24 +70,29 @@ def run(args: argparse.Namespace) -> int:
     from spoutgen.deployment.deploy import Options
 
     take_any_text()
-    folders, wish = folders_of(args), wish_of(args)
+    recipe = _recipe(args)
+    folders, wish, say = folders_of(args), wish_of(args), Teller().say
     options = Options(args.dry_run, args.move_marker, args.keep_repo, args.wait)
-    if (args.build or args.push) and not args.dry_run:
-        _build(folders, is_pushed=args.push)
-    done = for_each(folders, partial(_deploy, wish, options, Teller()))
-    return tell_failures(done)
+    if recipe is None or options.is_dry:
+        return tell_failures(for_each(folders, partial(_deploy, wish, options, say, True)))
+    # Nothing is built, and above all nothing pushed, that could not be deployed then.
+    done = for_each(folders, partial(_deploy, wish, replace(options, is_dry=True), say, True))
+    # One image after the other: a builder uses all cores by itself.
+    done = then(done, lambda folder: build.build_project(folder, recipe, build.tell), at_once=1)
+    return tell_failures(then(done, partial(_deploy, wish, options, say, False)))
 
 
-def _build(folders: list[Path], *, is_pushed: bool) -> None:
-    """One image after the other: a builder uses all cores by itself."""
-    from spoutgen.cli.build import Options, build_project
+def _recipe(args: argparse.Namespace) -> build.Options | None:
+    """How to build the images; None: not at all. Raises UsageError SG901 for the how without the what."""
+    if args.build or args.push:
+        return build.Options(args.builder, args.platforms, dict(args.arguments), args.push, is_pushed_once=args.push)
+    if args.builder or args.platforms or args.arguments:
+        message = "--with, --platform and --build-arg say how to build, and nothing is to be built"
+        raise UsageError(Diagnostic("SG901", message, None, "add --build, or --push"))
+    return None
 
-    for folder in folders:
-        image, made = build_project(folder, Options(is_pushed=is_pushed))
-        print(f"{image}: built, {made.id}" + (f", pushed, {made.pushed}" if is_pushed else ""), flush=True)
 
-
-def _deploy(wish: Wish, options: Options, teller: Teller, folder: Path) -> None:
+def _deploy(wish: Wish, options: Options, say: Callable[[str, str], None], is_plan_told: bool, folder: Path) -> None:
     from spoutgen.deployment.deploy import deploy, make_plan
     from spoutgen.deployment.project import read_project
     from spoutgen.project.step import check_image, check_in_step
@@ -89,13 +100,12 @@ def _deploy(wish: Wish, options: Options, teller: Teller, folder: Path) -> None:
     check_in_step(folder)
     check_image(folder)
     project = read_project(folder)
-    say = partial(teller.say, project.name)
     with cluster_of(project, wish) as cluster:
         made = make_plan(project, cluster, options)
-        for line in plan_lines(made, cluster.address):
-            say(line)
+        for line in plan_lines(made, cluster.address) if is_plan_told else ():
+            say(project.name, line)
         if not options.is_dry:
-            deploy(made, cluster, options, say)
+            deploy(made, cluster, options, partial(say, project.name))
 
 
 def plan_lines(plan: DeployPlan, address: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 All three understand the same words, but for few. Nothing is asked of a terminal, so that a build in CI does not wait
 for an answer; logging in to a registry is the builder's own affair (``docker login``).
+
+An image for several platforms is a list of images, and there the three differ: podman and buildah keep it on this
+machine; docker builds it with buildx, which mostly has no place for it but a registry.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +26,7 @@ from spoutgen.errors import Diagnostic, MachineError
 # In the order in which they are looked for, each with the question that only a working one answers: a docker command is
 # often there without a daemon, and a podman without its machine.
 BUILDERS: Mapping[str, Sequence[str]] = {"docker": ("version",), "podman": ("info",), "buildah": ("version",)}
+_BUILDX = ("buildx", "version")
 _PATIENCE = 30.0  # seconds for that answer
 _TAIL = 20
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -30,24 +36,32 @@ OnLine = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """One of the three: its ``name``, and the ``program`` to run."""
+    """One of the three: its ``name``, and the ``program`` to run. Only docker may have buildx."""
 
     name: str
     program: str
+    has_buildx: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What to build: the ``image`` to name it, the ``dockerfile``, the folder ``context`` that it copies from.
 
-    ``platform`` is as builders write it (``linux/arm64``), None for their own; ``arguments`` are build arguments.
+    ``platforms`` are as builders write them (``linux/arm64``), none for their own; ``arguments`` are build arguments.
+    ``is_pushed``: it will be pushed, so it need not stay on this machine.
     """
 
     image: str
     dockerfile: Path
     context: Path
-    platform: str | None = None
+    platforms: Sequence[str] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    is_pushed: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of images, one a platform."""
+        return len(self.platforms) > 1
 
 
 class BuilderError(MachineError):
@@ -58,14 +72,20 @@ class BuilderError(MachineError):
         self.tail = tuple(tail)
 
 
-def find_builder(wanted: str | None = None) -> Builder:
-    """The first builder that works, or the ``wanted`` one. Raises MachineError SG701 with what is wrong with each."""
+def find_builder(wanted: str | None = None, platforms: Sequence[str] = ()) -> Builder:
+    """The first builder that works and can build for the ``platforms``, or the ``wanted`` one.
+
+    Raises MachineError SG701 with what is wrong with each.
+    """
     reasons = []
     for name in [wanted] if wanted else BUILDERS:
         program = shutil.which(name)
         reason = _why_not(program, BUILDERS[name]) if program else "there is none on PATH"
         if program and reason is None:
-            return Builder(name, program)
+            builder = Builder(name, program, name == "docker" and _why_not(program, _BUILDX) is None)
+            if name != "docker" or builder.has_buildx or len(platforms) < 2:
+                return builder
+            reason = "it has no buildx, which an image for several platforms needs"
         reasons.append(f"{name}: {reason}")
     hint = "install one of docker, podman and buildah, or start its service"
     if wanted:
@@ -89,44 +109,118 @@ def _why_not(program: str, question: Sequence[str]) -> str | None:
     return said[-1] if said else f"it ended with status {asked.returncode}"
 
 
-def build(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
+def build(builder: Builder, recipe: Recipe, on_line: OnLine) -> str | None:
     """Build an image and return its id, ``sha256:...``; ``on_line`` gets every line that the builder says.
 
-    Raises BuilderError SG702 if it cannot be built.
+    None for a list that docker is to push: until then it stands nowhere but in the cache of buildx. Raises BuilderError
+    SG702 if it cannot be built.
     """
-    with tempfile.TemporaryDirectory(prefix="spoutgen-") as folder:
-        written = Path(folder, "id")
-        command = [builder.program, "build", "--tag", recipe.image, "--file", str(recipe.dockerfile)]
-        command += ["--iidfile", str(written)]
-        if recipe.platform:
-            command += ["--platform", recipe.platform]
-        for name, value in recipe.arguments.items():
-            command += ["--build-arg", f"{name}={value}"]
+    if recipe.is_list and builder.name != "docker":
+        return _build_list(builder, recipe, on_line)
+    if recipe.is_list and recipe.is_pushed:
+        _build(builder, recipe, [], [], on_line)
+        return None
+    with _result_file() as written:
+        # A builder of buildx that is no part of the docker daemon leaves the image nowhere without --load.
+        result = [*(["--load"] if builder.has_buildx else []), "--iidfile", str(written)]
+        tail = _build(builder, recipe, ["--tag", recipe.image], result, on_line)
+        return _named_image(builder, recipe, written.read_text() if written.is_file() else "", tail)
+
+
+def _build_list(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
+    """Build an image for several platforms with podman or buildah; returns the id of the list.
+
+    Under a name of its own at first: a build adds to the list that has the name, and would leave the old images in it.
+    """
+    name = f"localhost/spoutgen-build:{uuid.uuid4().hex}"
+    try:
+        tail = _build(builder, recipe, ["--manifest", name], [], on_line)
+        found = set(_ID.findall(_ask(builder, recipe, "manifest", "inspect", name)))
+        if len(found) != len(recipe.platforms):
+            # Seen of buildah 1.28: what does not differ by its base image is taken from the cache for both.
+            why = f"of {', '.join(recipe.platforms)} it made {len(found)}"
+            raise _not_built(builder, recipe, why, tail, "is its base image there for each of these platforms?")
+        _ask(builder, recipe, "tag", name, recipe.image)
+        asked = _ask(builder, recipe, "images", "--no-trunc", "--filter", f"reference={name}", "--format", "{{.ID}}")
+        return _named_image(builder, recipe, asked, tail)
+    finally:
+        with suppress(BuilderError):
+            _ask(builder, recipe, "manifest", "rm", name)
+
+
+def push(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
+    """Push what was built to the registry that its name says; returns its digest there. Raises BuilderError SG703."""
+    image = recipe.image
+    with _result_file() as written:
         if builder.name != "docker":
-            # The context is already without what is ignored; a .containerignore in it would be obeyed otherwise. And
-            # buildah alone keeps no layers unless it is told to.
-            command += ["--layers", "--ignorefile", os.devnull]
-        status, tail = _run([*command, str(recipe.context)], on_line)
-        found = _ID.search(written.read_text()) if status == 0 and written.is_file() else None
-    if found is None:
-        problem = f"{builder.name} could not build {recipe.image}: it ended with status {status}"
-        raise BuilderError(Diagnostic("SG702", problem, None, _hint(_BUILD_HINTS, tail)), tail)
-    return found[0]
-
-
-def push(builder: Builder, image: str, on_line: OnLine) -> str:
-    """Push an image to the registry that its name says; returns its digest there. Raises BuilderError SG703."""
-    with tempfile.TemporaryDirectory(prefix="spoutgen-") as folder:
-        written = Path(folder, "digest")
-        options = [] if builder.name == "docker" else ["--digestfile", str(written)]
-        status, tail = _run([builder.program, "push", *options, image], on_line)
-        said = written.read_text() if written.is_file() else "\n".join(reversed(tail))
-    found = _ID.search(said)
+            words = ["manifest", "push", "--all"] if recipe.is_list else ["push"]
+            to = [image, f"docker://{image}"] if recipe.is_list else [image]
+            command = [builder.program, *words, "--digestfile", str(written), *to]
+        elif recipe.is_list:
+            # It is all in the cache by now, so what fails is the push.
+            command = _command(builder, recipe, ["--tag", image], ["--push", "--iidfile", str(written)])
+        else:
+            command = [builder.program, "push", image]
+        status, tail = _run(command, on_line)
+        found = _ID.search(written.read_text() if written.is_file() else "\n".join(reversed(tail)))
     if status != 0 or found is None:
         problem = f"{builder.name} could not push {image}: it ended with status {status}"
         hint = _hint(_PUSH_HINTS, tail).format(name=builder.name, registry=registry_of(image), image=image)
         raise BuilderError(Diagnostic("SG703", problem, None, hint), tail)
     return found[0]
+
+
+def _build(builder: Builder, recipe: Recipe, name: Sequence[str], result: Sequence[str], on_line: OnLine) -> list[str]:
+    """Build, with the options for its ``name`` and for what becomes of the ``result``; returns the last words."""
+    status, tail = _run(_command(builder, recipe, name, result), on_line)
+    if status != 0:
+        raise _not_built(builder, recipe, f"it ended with status {status}", tail)
+    return tail
+
+
+def _command(builder: Builder, recipe: Recipe, name: Sequence[str], result: Sequence[str]) -> list[str]:
+    """How to build. With buildx by its own name: `docker build` passes over the builder that the user has chosen."""
+    command = [builder.program, *(["buildx"] if builder.has_buildx else []), "build", *name]
+    command += ["--file", str(recipe.dockerfile), *result]
+    if recipe.platforms:
+        command += ["--platform", ",".join(recipe.platforms)]
+    for argument, value in recipe.arguments.items():
+        command += ["--build-arg", f"{argument}={value}"]
+    if builder.name != "docker":
+        # The context is already without what is ignored; a .containerignore in it would be obeyed otherwise. And
+        # buildah alone keeps no layers unless it is told to.
+        command += ["--layers", "--ignorefile", os.devnull]
+    return [*command, str(recipe.context)]
+
+
+def _ask(builder: Builder, recipe: Recipe, *words: str) -> str:
+    """What a builder answers to a small question about what it has built."""
+    said: list[str] = []
+    status, tail = _run([builder.program, *words], said.append)
+    if status != 0:
+        raise _not_built(builder, recipe, f"`{builder.name} {' '.join(words[:2])}` ended with status {status}", tail)
+    return "\n".join(said)
+
+
+def _named_image(builder: Builder, recipe: Recipe, said: str, tail: Sequence[str]) -> str:
+    found = _ID.search(said)
+    if found is None:
+        raise _not_built(builder, recipe, "it ended well, and names no image", tail)
+    return found[0]
+
+
+def _not_built(
+    builder: Builder, recipe: Recipe, why: str, tail: Sequence[str], hint: str | None = None
+) -> BuilderError:
+    problem = f"{builder.name} could not build {recipe.image}: {why}"
+    return BuilderError(Diagnostic("SG702", problem, None, hint or _hint(_BUILD_HINTS, tail)), tail)
+
+
+@contextmanager
+def _result_file() -> Iterator[Path]:
+    """Where a builder can write the id or the digest of what it made."""
+    with tempfile.TemporaryDirectory(prefix="spoutgen-") as folder:
+        yield Path(folder, "result")
 
 
 def registry_of(image: str) -> str:
@@ -162,6 +256,16 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 _BUILD_HINTS = (
+    (
+        r"not supported for the docker driver|platforms? feature is currently not supported|exporting manifest lists",
+        "docker keeps an image for several platforms in a registry only: `docker buildx create --use`, then --push;"
+        " or build it --with podman or buildah",
+    ),
+    (r"exec format error", "it cannot run programs of that platform: install qemu-user-static, or build it there"),
+    (
+        r"externally-managed-environment",
+        "its base image guards its own Python against pip: `ENV PIP_BREAK_SYSTEM_PACKAGES=1` in that image allows it",
+    ),
     (r"no space left", "make room: builders keep old images until they are told to remove them (`system prune`)"),
     (
         r"pull access denied|manifest unknown|no such image|initializing source|failed to resolve source|no such host"

@@ -7,7 +7,7 @@ of the same files, so they count too, once an image was built.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,14 +33,14 @@ def image_to_build(folder: Path) -> str:
     return image
 
 
-def wanted_build(contents: str, arguments: Mapping[str, str], platform: str | None) -> Build:
+def wanted_build(contents: str, arguments: Mapping[str, str], platforms: Sequence[str]) -> Build:
     """What is to be built; it has no ``id`` yet."""
     digests = {
         name: hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()
         for name, value in sorted(arguments.items())
         if name.lower() not in _PROXIES
     }
-    return Build(contents, digests, platform, "")
+    return Build(contents, digests, ",".join(platforms) or None, "")
 
 
 def check_tag(folder: Path, image: str, wanted: Build) -> None:
@@ -65,11 +65,20 @@ def _differences(was: Build, wanted: Build) -> Iterator[str]:
             yield f"{'with another' if name in was.arguments else 'without a'} {name}"
 
 
+def pushed_before(folder: Path, image: str, wanted: Build) -> str | None:
+    """The digest that a registry has it under already, built from the same; None if it was not pushed."""
+    known = read_lock(folder).builds.get(image)
+    return known.pushed if known and not list(_differences(known, wanted)) else None
+
+
 def record(folder: Path, image: str, build: Build) -> None:
     """Write down in the lock what a tag stands for from now on. Raises MachineError SG407 if that cannot be written."""
     with apply.alone(folder):
         lock = read_lock(folder)
         images = {**lock.images, image: lock.images.get(image, build.contents)}
+        before = lock.builds.get(image)
+        if build.pushed is None and before is not None and before.id == build.id:
+            build = replace(build, pushed=before.pushed)  # the very image that the registry has
         try:
             write_lock(folder, replace(lock, images=images, builds={**lock.builds, image: build}))
         except OSError as error:
