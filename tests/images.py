@@ -1,13 +1,17 @@
 """What tests of images need: buildah with a storage of its own, a base image with python3, a registry.
 
-The base is made by debootstrap, once: it stays in pytest's cache, and is only read by the sessions after.
+The base is made by debootstrap, once: it stays in pytest's cache, and is only read by the sessions after. So does a
+second one that has pip, and the wheels that pip is to install: what is built on it needs no network.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +19,9 @@ from pathlib import Path
 import pytest
 
 BASE = "localhost/spoutgen-test/python:bookworm"
+BASE_WITH_PIP = "localhost/spoutgen-test/python-pip:bookworm"
+_PYTHON = "3.11"  # of bookworm
+_CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 # What a container has no use for is most of the files.
 _LEFT_OUT = (
     "var/cache/apt", "var/lib/apt/lists", "var/lib/dpkg", "usr/share/doc", "usr/share/locale", "usr/share/man",
@@ -89,6 +96,37 @@ def base_image(cache: Path) -> Path:
         shutil.rmtree(cache / "context")
         done.touch()
     return storage / "graph"
+
+
+def base_with_pip(cache: Path, requirement: str) -> Path:
+    """The storage that has the image `BASE_WITH_PIP` too, with the wheels of ``requirement`` and of all it needs."""
+    storage = base_image(cache)
+    done, context = cache / "done-with-pip", cache / "context-with-pip"
+    if not done.exists() or done.read_text() != requirement:
+        shutil.rmtree(context, ignore_errors=True)
+        _download(context / "wheels", requirement)
+        [pip] = (context / "wheels").glob("pip-*.whl")
+        with zipfile.ZipFile(pip) as wheel:
+            wheel.extractall(context / "packages")
+        (context / "Dockerfile").write_text(
+            f"FROM {BASE}\nCOPY packages /usr/local/lib/python{_PYTHON}/dist-packages\nCOPY wheels /wheels\n"
+            "ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_BREAK_SYSTEM_PACKAGES=1\n"
+        )
+        Buildah(storage.parent).run("build", "--quiet", "--tag", BASE_WITH_PIP, str(context))
+        shutil.rmtree(context)
+        done.write_text(requirement)
+    return storage
+
+
+def _download(folder: Path, requirement: str) -> None:
+    """The wheels for the base's Python, by the pip of this one; skips where no package index can be had."""
+    machine = platform.machine()
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
+    command += ["--only-binary=:all:", "--python-version", _PYTHON, "--constraint", str(_CONSTRAINTS)]
+    command += [f"--platform=manylinux{version}_{machine}" for version in ("2014", "_2_17", "_2_28")]
+    done = subprocess.run([*command, "pip", requirement], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"pip download failed: {done.stderr[-500:]}")
 
 
 def _debootstrap(root: Path) -> None:

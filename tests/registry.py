@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class Registry(ThreadingHTTPServer):
-    """Keeps what is pushed: ``blobs`` by digest, ``manifests`` by name and tag."""
+    """Keeps what is pushed: ``blobs`` by digest, ``manifests`` by name and tag, or name and digest.
+
+    ``refused`` are parts of paths that nothing is put to: a push gets so far and no further.
+    """
 
     daemon_threads = True
 
     def __init__(self, is_locked: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.is_locked = is_locked
+        self.refused: set[str] = set()
         self.blobs: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
@@ -49,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self._body()
+        if any(part in self.path for part in self.server.refused):
+            return self._answer(403)
         if "/manifests/" in self.path:
             name, _, tag = self.path.removeprefix("/v2/").partition("/manifests/")
             self.server.manifests[f"{name}:{tag}"] = body
@@ -56,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
             number, _, query = self.path.rpartition("/")[2].partition("?")
             body = self.server.uploads[number] + body
             self.server.blobs[query.partition("digest=")[2].replace("%3A", ":")] = body
-        self._answer(201, {"Docker-Content-Digest": f"sha256:{hashlib.sha256(body).hexdigest()}"})
+        return self._answer(201, {"Docker-Content-Digest": f"sha256:{hashlib.sha256(body).hexdigest()}"})
 
     def _digest(self) -> str:
         return self.path.rpartition("/")[2]
@@ -84,10 +93,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine that vouches for itself, and its key."""
+    files = folder / "registry-cert.pem", folder / "registry-key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(files[0]), "-keyout", str(files[1])]
+    subprocess.run(command, check=True, capture_output=True)
+    return files
+
+
 @contextmanager
-def registry(is_locked: bool = False) -> Iterator[Registry]:
-    """A registry that serves meanwhile; a locked one lets nobody in."""
+def registry(is_locked: bool = False, tls: tuple[Path, Path] | None = None) -> Iterator[Registry]:
+    """A registry that serves meanwhile, over TLS if it has a certificate and key; a locked one lets nobody in."""
     with Registry(is_locked) as server:
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -164,8 +164,12 @@ def push(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
         status, tail = _run(command, on_line)
         found = _ID.search(written.read_text() if written.is_file() else "\n".join(reversed(tail)))
     if status != 0 or found is None:
-        problem = f"{builder.name} could not push {image}: it ended with status {status}"
-        hint = _hint(_PUSH_HINTS, tail).format(name=builder.name, registry=registry_of(image), image=image)
+        why = f"it ended with status {status}" if status != 0 else "it ended well, and names no digest"
+        hint = _hint(_PUSH_HINTS, tail)
+        if status == 0 and recipe.is_list:
+            hint = "does {registry} speak TLS? Older builders push several platforms to no other, and do not say so"
+        hint = hint.format(name=builder.name, registry=registry_of(image), image=image)
+        problem = f"{builder.name} could not push {image}: {why}"
         raise BuilderError(Diagnostic("SG703", problem, None, hint), tail)
     return found[0]
 

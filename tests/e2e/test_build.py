@@ -4,19 +4,22 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from images import BASE, Buildah, base_image, need
+from images import BASE, BASE_WITH_PIP, Buildah, base_image, base_with_pip, need
 from local_shell import Shell
 from registry import registry
 
+from spoutgen.local.backoff import Backoff
 from spoutgen.local.environment import Secrets, user_environment
-from spoutgen.local.events import LogLine, UserCodeExited
+from spoutgen.local.events import CommitFinished, LogLine, UserCodeExited, UserCodeStarted
 from spoutgen.local.generations import generation_of
 from spoutgen.local.home import Home
+from spoutgen.local.pachd import worker as worker_2
 from spoutgen.local.pipelines import submit
 from spoutgen.local.session import Session
 from spoutgen.local.spec import read_spec
@@ -24,6 +27,7 @@ from spoutgen.local.store import Store
 from spoutgen.local.tail import marker_tail
 from spoutgen.local.usercode import Command
 from spoutgen.local.worker import Job
+from spoutgen.project.render import PACHYDERM_SDK
 
 # The worker's links lead to its own folder, as they do in a container, where that is below /pfs. So it is there under
 # both names.
@@ -33,6 +37,17 @@ mount --bind "$2" "$1/pfs"
 mount --bind "$2" "$1$2"
 root=$1; shift 2
 exec chroot "$root" "$@"
+"""
+# On 2.x as strict as a cluster can be: a user who is nobody, a root that cannot be written to, and no folder of the
+# worker's but /pfs and /tmp. What the SDK connects to stands in /pachctl.
+ENTER_2 = """\
+mkdir -p "$1/pfs" "$1/tmp" "$1/pachctl"
+mount --bind "$1" "$1"
+mount -o remount,bind,ro "$1"
+mount -t tmpfs -o mode=0777 tmpfs "$1/pfs"
+mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+root=$1 user=$2; shift 2
+exec chroot --userspec="$user" --groups= "$root" "$@"
 """
 IMAGE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATIENCE = 120.0
@@ -44,6 +59,15 @@ def buildah(request, tmp_path_factory):
     need("buildah", "debootstrap", "unshare")
     folder = tmp_path_factory.mktemp("buildah")
     yield Buildah(folder, base_image(request.config.cache.mkdir("spoutgen-base-image")))
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def with_pip(request, tmp_path_factory):
+    """buildah with the base image that has pip and the wheels of the Pachyderm SDK."""
+    need("buildah", "debootstrap", "unshare")
+    folder = tmp_path_factory.mktemp("buildah-with-pip")
+    yield Buildah(folder, base_with_pip(request.config.cache.mkdir("spoutgen-base-image"), PACHYDERM_SDK))
     shutil.rmtree(folder)
 
 
@@ -93,6 +117,74 @@ def running_in(root: Path, project: Path, home: Home, commits: int):
             elif isinstance(event, UserCodeExited):
                 log.append(event.message)
         yield store, log
+
+
+def run_on_2(root: Path, user: str, project: Path, home: Home, lines: int) -> tuple[list[str], list[str]]:
+    """Run a spout of 2.x in the image below ``root``, killing it once, until its marker has ``lines`` more.
+
+    Returns the marker's lines and the log.
+    """
+    spec, secrets, log = read_spec(project / "pipeline.json"), Secrets({}), []
+    home.folder.mkdir(exist_ok=True)
+    with Store.create(home.store) as store:
+        pipeline = submit(store, spec, project)
+
+        def command(port: int) -> Command:
+            context = {"pachd_address": f"grpc://localhost:{port}", "session_token": "of the cluster"}
+            config = {"v2": {"active_context": "cluster", "contexts": {"cluster": context}}}
+            (root / "pachctl").mkdir(exist_ok=True)
+            (root / "pachctl/config.json").write_text(json.dumps(config))
+            environment = worker_2.user_environment(pipeline, port, secrets, {"PATH": IMAGE_PATH})
+            enter = ["unshare", "--mount", "sh", "-ec", ENTER_2, "sh", str(root), user]
+            return Command([*enter, *spec.cmd], (), project, environment, secrets, frozenset())
+
+        def marker() -> list[str]:
+            return marker_tail(store, "dots", "mymark", 9999, "master")
+
+        def make(on_event):
+            return worker_2.Worker(home, pipeline, command, on_event, Backoff(0.1, 0.1))
+
+        session = Session(home, pipeline, None, PATIENCE, make=make)
+        wanted, pids, is_killed = len(marker()) + lines, [], False
+        for event in session.run():
+            if isinstance(event, LogLine):
+                log.append(event.text)
+            elif isinstance(event, UserCodeStarted):
+                pids.append(event.pid)
+            elif isinstance(event, UserCodeExited):
+                log.append(event.message)
+            elif isinstance(event, CommitFinished) and len(pids) == 1 and not is_killed:
+                owner = dict(line.split(":\t") for line in Path(f"/proc/{pids[0]}/status").read_text().splitlines())
+                assert set(owner["Uid"].split() + owner["Gid"].split()) == set(user.split(":")), owner
+                assert owner["Groups"].strip() == ""
+                os.kill(pids[0], signal.SIGKILL)
+                is_killed = True
+            elif isinstance(event, CommitFinished) and len(pids) > 1 and len(marker()) >= wanted:
+                session.request_stop()
+        assert len(pids) > 1, log
+        return marker(), log
+
+
+def test_the_spout_in_the_image_of_2_is_nobody_and_goes_on_after_a_kill_and_an_update(with_pip, tmp_path):
+    shell, home = Shell(tmp_path, **with_pip.environment), Home(tmp_path / "cluster")
+    project = shell.new(more="pachyderm: 2")
+    argument = f"PYTHON_IMAGE={BASE_WITH_PIP}"
+    shell.run("build", "--with", "buildah", "--build-arg", argument, "dots")
+    user = with_pip.run("inspect", "--type", "image", "--format", "{{.OCIv1.Config.User}}", "dots:v1")
+    assert user == "65534:65534"
+    with with_pip.mounted("dots:v1") as root:
+        first, log = run_on_2(root, user, project, home, 4)
+    assert len(first) >= 4, log
+    assert first == ["." * number for number in range(1, len(first) + 1)], log
+
+    shell.run("set", "source.symbol=*", "dots")
+    shell.run("update", "dots", "--bump")
+    shell.run("build", "--with", "buildah", "--build-arg", argument, "dots")
+    with with_pip.mounted("dots:v2") as root:
+        pyramid, log = run_on_2(root, user, project, home, 3)
+    assert len(pyramid) >= len(first) + 3, log
+    more = [first[-1] + "*" * number for number in range(1, len(pyramid) - len(first) + 1)]
+    assert pyramid == first + more, log
 
 
 def test_the_spout_in_the_image_runs_and_goes_on_after_an_update(buildah, tmp_path):
@@ -155,7 +247,9 @@ def test_what_is_not_built(small, tmp_path):
     shell.run("set", "source.symbol=*", "dots")
     assert "SG403" in shell.refused("build", "dots")
     shell.run("set", "source.symbol=.", "dots")
-    assert "one platform at a time" in shell.refused("build", "--platform", "linux/amd64,linux/arm64", status=2)
+    assert "'arm64' is no platform such as linux/arm64" in shell.refused(
+        "build", "--platform", "linux/amd64,arm64", "dots", status=2
+    )
     replace(project / "Dockerfile", "COPY . /app", "COPY nowhere /app")
     shell.run("update", "--bump", "dots")
     said = shell.refused("build", "--with", "buildah", "dots", status=3)
