@@ -38,13 +38,29 @@ def need(*programs: str) -> None:
         pytest.skip("needs root, to build and to enter an image without a daemon")
 
 
+def storage_driver(folder: Path) -> str:
+    """How images are kept below ``folder``: by overlay, or as whole copies where it cannot be mounted."""
+    for name in ("lower", "upper", "work", "merged"):
+        (folder / "overlay-trial" / name).mkdir(parents=True, exist_ok=True)
+    trial = folder / "overlay-trial"
+    options = f"lowerdir={trial}/lower,upperdir={trial}/upper,workdir={trial}/work"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(trial / "merged")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        return "vfs"
+    subprocess.run(["umount", str(trial / "merged")], check=True)
+    return "overlay"
+
+
 class Buildah:
     """buildah on a storage below ``folder``; ``shared`` is a second one that is only read."""
 
     def __init__(self, folder: Path, shared: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        more = f'[storage.options]\nadditionalimagestores = ["{shared}"]\n' if shared else ""
-        storage = f'[storage]\ndriver = "vfs"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n{more}'
+        self._folder = folder
+        more = f'additionalimagestores = ["{shared}"]\n' if shared else ""
+        storage = f'[storage]\ndriver = "{storage_driver(folder)}"\nrunroot = "{folder}/run"\n'
+        storage += f'graphroot = "{folder}/graph"\n[storage.options]\n{more}'
+        storage += '[storage.options.overlay]\nskip_mount_home = "true"\n'  # which would outlive the tests
         (folder / "storage.conf").write_text(storage)
         self._registries = folder / "registries.conf"
         self._registries.write_text("")
@@ -68,6 +84,14 @@ class Buildah:
         """Let this registry be spoken to without TLS."""
         self._registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
 
+    def remove(self) -> None:
+        """Take its storage away; a build that failed leaves its root mounted."""
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed(mounts):
+            if mount.startswith(f"{self._folder}/"):
+                subprocess.run(["umount", mount], check=True)
+        shutil.rmtree(self._folder)
+
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:
         """The root of a container of an image."""
@@ -81,7 +105,8 @@ class Buildah:
 def base_image(cache: Path) -> Path:
     """The storage that has the image `BASE`, made if it is not there yet."""
     storage, done = cache / "storage", cache / "done"
-    if not done.exists():
+    driver = storage_driver(cache)
+    if not done.exists() or done.read_text() != driver:
         shutil.rmtree(cache)
         _debootstrap(cache / "root")
         left_out = [f"--exclude=./{path}/*" for path in _LEFT_OUT]
@@ -94,7 +119,7 @@ def base_image(cache: Path) -> Path:
         Buildah(storage).run("build", "--quiet", "--tag", BASE, str(cache / "context"))
         shutil.rmtree(cache / "root")
         shutil.rmtree(cache / "context")
-        done.touch()
+        done.write_text(driver)
     return storage / "graph"
 
 

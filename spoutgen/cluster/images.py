@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -164,7 +165,7 @@ def push(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
         status, tail = _run(command, on_line)
         found = _ID.search(written.read_text() if written.is_file() else "\n".join(reversed(tail)))
     if status != 0 or found is None:
-        why = f"it ended with status {status}" if status != 0 else "it ended well, and names no digest"
+        why = _ending(status) if status != 0 else "it ended well, and names no digest"
         hint = _hint(_PUSH_HINTS, tail)
         if status == 0 and recipe.is_list:
             hint = "does {registry} speak TLS? Older builders push several platforms to no other, and do not say so"
@@ -178,7 +179,7 @@ def _build(builder: Builder, recipe: Recipe, name: Sequence[str], result: Sequen
     """Build, with the options for its ``name`` and for what becomes of the ``result``; returns the last words."""
     status, tail = _run(_command(builder, recipe, name, result), on_line)
     if status != 0:
-        raise _not_built(builder, recipe, f"it ended with status {status}", tail)
+        raise _not_built(builder, recipe, _ending(status), tail)
     return tail
 
 
@@ -195,6 +196,10 @@ def _command(builder: Builder, recipe: Recipe, name: Sequence[str], result: Sequ
         # buildah alone keeps no layers unless it is told to.
         command += ["--layers", "--ignorefile", os.devnull]
     return [*command, str(recipe.context)]
+
+
+def _ending(status: int) -> str:
+    return f"it ended with status {status}" if status >= 0 else f"it was ended by {signal.Signals(-status).name}"
 
 
 def _ask(builder: Builder, recipe: Recipe, *words: str) -> str:

@@ -18,11 +18,13 @@ def images(monkeypatch, tmp_path):
     """A registry that buildah may push to; over TLS, without which buildah 1.28 cannot push several platforms."""
     need("buildah", "openssl")
     pair = certificate(tmp_path)
-    for name, value in Buildah(tmp_path / "buildah").environment.items():
+    buildah = Buildah(tmp_path / "buildah")
+    for name, value in buildah.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))
     with registry(tls=pair) as open_one:
         yield open_one
+    buildah.remove()
 
 
 @pytest.fixture

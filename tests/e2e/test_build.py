@@ -3,7 +3,7 @@
 import json
 import os
 import pty
-import shutil
+import select
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -57,25 +57,29 @@ PATIENCE = 120.0
 def buildah(request, tmp_path_factory):
     """buildah with the base image; what is built goes away with the tests."""
     need("buildah", "debootstrap", "unshare")
-    folder = tmp_path_factory.mktemp("buildah")
-    yield Buildah(folder, base_image(request.config.cache.mkdir("spoutgen-base-image")))
-    shutil.rmtree(folder)
+    base = base_image(request.config.cache.mkdir("spoutgen-base-image"))
+    buildah = Buildah(tmp_path_factory.mktemp("buildah"), base)
+    yield buildah
+    buildah.remove()
 
 
 @pytest.fixture(scope="module")
 def with_pip(request, tmp_path_factory):
     """buildah with the base image that has pip and the wheels of the Pachyderm SDK."""
     need("buildah", "debootstrap", "unshare")
-    folder = tmp_path_factory.mktemp("buildah-with-pip")
-    yield Buildah(folder, base_with_pip(request.config.cache.mkdir("spoutgen-base-image"), PACHYDERM_SDK))
-    shutil.rmtree(folder)
+    base = base_with_pip(request.config.cache.mkdir("spoutgen-base-image"), PACHYDERM_SDK)
+    buildah = Buildah(tmp_path_factory.mktemp("buildah-with-pip"), base)
+    yield buildah
+    buildah.remove()
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """buildah without any image; for what is built from nothing."""
     need("buildah")
-    return Buildah(tmp_path_factory.mktemp("small"))
+    buildah = Buildah(tmp_path_factory.mktemp("small"))
+    yield buildah
+    buildah.remove()
 
 
 def replace(file: Path, old: str, new: str) -> None:
@@ -297,6 +301,47 @@ def test_no_builder(tmp_path):
     assert "SG701 no image can be built here: docker: there is none on PATH" in shell.refused("build", "dots", status=3)
 
 
+def test_ctrl_c_ends_the_builder_and_leaves_everything_as_it_was(tmp_path):
+    for folder in ("bin", "temporary"):
+        (tmp_path / folder).mkdir()
+    docker = tmp_path / "bin/docker"
+    # It does not end by itself when the terminal tells it to.
+    docker.write_text(
+        "#!/bin/sh\n[ $1 = version ] && exit\n[ $1 = build ] || exit 1\n"
+        "trap '' INT\necho $$ > pid\necho it builds\nexec sleep 3600\n"
+    )
+    docker.chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    shell = Shell(tmp_path, PATH=path, TMPDIR=str(tmp_path / "temporary"))
+    lock = shell.new() / ".spoutgen/lock.json"
+    before = lock.read_bytes()
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "r+b", buffering=0) as terminal:
+        command = ["setsid", "--ctty", *shell.command("build", "dots")]
+        with subprocess.Popen(command, cwd=tmp_path, env=shell.env, stdin=theirs, stdout=theirs, stderr=theirs) as run:
+            os.close(theirs)
+            said = read_from(terminal, until=b"it builds")
+            terminal.write(b"\x03")
+            said += read_from(terminal)
+    assert run.returncode == 130
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert said.endswith(b"\r\x1b[K"), said
+    assert lock.read_bytes() == before
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def read_from(terminal, until: bytes | None = None) -> bytes:
+    """What a terminal shows until these words, or until nobody has its other end any more."""
+    said = b""
+    try:
+        while until is None or until not in said:
+            assert select.select([terminal], [], [], PATIENCE)[0], said
+            said += terminal.read(4096)
+    except OSError:
+        assert until is None, said  # how Linux says that the other end is closed
+    return said
+
+
 def test_progress_on_a_terminal_and_silence_in_a_pipe(small, tmp_path):
     shell = Shell(tmp_path, **small.environment)
     from_nothing(shell)
@@ -309,12 +354,7 @@ def test_progress_on_a_terminal_and_silence_in_a_pipe(small, tmp_path):
             command, cwd=tmp_path, env=shell.env, stdout=subprocess.DEVNULL, stderr=theirs
         ) as running:
             os.close(theirs)
-            said = b""
-            try:
-                while data := terminal.read(4096):
-                    said += data
-            except OSError:
-                pass  # how Linux says that nobody has the other end any more
+            said = read_from(terminal)
         assert running.returncode == 0
     assert b"\x1b[Kdots:v2 by buildah 0 s: begins" in said
     assert b"STEP" in said

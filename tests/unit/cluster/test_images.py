@@ -189,6 +189,12 @@ def test_a_build_that_fails(path, said):
     assert caught.value.tail[-1] == said
 
 
+def test_a_builder_that_is_killed(path):
+    path(last="kill -9 $$")
+    with pytest.raises(MachineError, match="could not build dots:v1: it was ended by SIGKILL"):
+        build(find_builder(), RECIPE, lambda line: None)
+
+
 REFUSALS = {
     "denied: requested access to the resource is denied": "`docker login registry.example:5000`",
     "unauthorized: authentication required": "`docker login registry.example:5000`",
