@@ -9,6 +9,7 @@ machine; docker builds it with buildx, which mostly has no place for it but a re
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -125,13 +126,17 @@ def build(builder: Builder, recipe: Recipe, on_line: OnLine) -> str | None:
         # A builder of buildx that is no part of the docker daemon leaves the image nowhere without --load.
         result = [*(["--load"] if builder.has_buildx else []), "--iidfile", str(written)]
         tail = _build(builder, recipe, ["--tag", recipe.image], result, on_line)
-        return _named_image(builder, recipe, written.read_text() if written.is_file() else "", tail)
+        named = _ID.search(written.read_text()) if written.is_file() else None
+    if named is None:
+        raise _not_built(builder, recipe, "it ended well, and names no image", tail)
+    return named[0]
 
 
 def _build_list(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
-    """Build an image for several platforms with podman or buildah; returns the id of the list.
+    """Build an image for several platforms with podman or buildah; returns an id that stands for all of its images.
 
     Under a name of its own at first: a build adds to the list that has the name, and would leave the old images in it.
+    The builder's own id of a list is another one each time, even if all of it came out of the cache.
     """
     name = f"localhost/spoutgen-build:{uuid.uuid4().hex}"
     try:
@@ -142,8 +147,7 @@ def _build_list(builder: Builder, recipe: Recipe, on_line: OnLine) -> str:
             why = f"of {', '.join(recipe.platforms)} it made {len(found)}"
             raise _not_built(builder, recipe, why, tail, "is its base image there for each of these platforms?")
         _ask(builder, recipe, "tag", name, recipe.image)
-        asked = _ask(builder, recipe, "images", "--no-trunc", "--filter", f"reference={name}", "--format", "{{.ID}}")
-        return _named_image(builder, recipe, asked, tail)
+        return f"sha256:{hashlib.sha256(' '.join(sorted(found)).encode()).hexdigest()}"
     finally:
         with suppress(BuilderError):
             _ask(builder, recipe, "manifest", "rm", name)
@@ -209,13 +213,6 @@ def _ask(builder: Builder, recipe: Recipe, *words: str) -> str:
     if status != 0:
         raise _not_built(builder, recipe, f"`{builder.name} {' '.join(words[:2])}` ended with status {status}", tail)
     return "\n".join(said)
-
-
-def _named_image(builder: Builder, recipe: Recipe, said: str, tail: Sequence[str]) -> str:
-    found = _ID.search(said)
-    if found is None:
-        raise _not_built(builder, recipe, "it ended well, and names no image", tail)
-    return found[0]
 
 
 def _not_built(

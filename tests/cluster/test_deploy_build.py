@@ -143,6 +143,9 @@ def test_an_image_for_two_platforms_with_a_build_argument_on_2(images, config, p
         assert "was built otherwise before: for linux/amd64,linux/arm64, with another MORE" in refused.err
     build = read_lock(folder).builds[f"{images.name}/dots:v2"]
     assert build.platform == "linux/amd64,linux/arm64"
+    assert build.pushed is not None
+    assert spoutgen("build", folder, "--with", "buildah", *both).status == 0
+    assert read_lock(folder).builds[f"{images.name}/dots:v2"] == build, "the very image that was pushed"
     listed = json.loads(images.manifests["dots:v2"])["manifests"]
     assert sorted(each["platform"]["architecture"] for each in listed) == ["amd64", "arm64"]
     for each in listed:

@@ -1,5 +1,6 @@
 """Builders as scripts: which one is taken, what it is asked for, what is said when it fails."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,6 @@ SCRIPT = """\
 [ "$1 $2" = 'buildx version' ] && exit %(buildx)s
 printf '%%s\\n' "$@" >> "$0.said"
 [ "$1 $2" = 'manifest inspect' ] && { printf 'sha256:%%064d,sha256:%%064d\\n' 1 2; exit 0; }
-[ "$1" = images ] && { printf 'sha256:%%064d\\n' 9; exit 0; }
 while [ $# -gt 0 ]; do
   case $1 in --iidfile|--digestfile) printf 'sha256:%%064d' 7 > "$2" ;; esac
   shift
@@ -135,7 +135,8 @@ def test_several_platforms_are_a_list_that_gets_its_name_when_it_is_whole(path, 
     folder = path(names=(name,))
     builder = find_builder(None, BOTH)
     recipe = replace(RECIPE, platforms=BOTH, is_pushed=True)
-    assert build(builder, recipe, lambda line: None) == f"sha256:{9:064d}"
+    images = f"sha256:{1:064d} sha256:{2:064d}"
+    assert build(builder, recipe, lambda line: None) == f"sha256:{hashlib.sha256(images.encode()).hexdigest()}"
     assert push(builder, recipe, lambda line: None) == SEVEN
     asked = asked_of(folder, name)
     listed = asked[2]
@@ -145,7 +146,6 @@ def test_several_platforms_are_a_list_that_gets_its_name_when_it_is_whole(path, 
         *("--layers", "--ignorefile", "/dev/null", "/x/context"),
         *("manifest", "inspect", listed),
         *("tag", listed, "dots:v1"),
-        *("images", "--no-trunc", "--filter", f"reference={listed}", "--format", "{{.ID}}"),
         *("manifest", "rm", listed),
         *("manifest", "push", "--all", "--digestfile", "dots:v1", "docker://dots:v1"),
     ]  # fmt: skip
