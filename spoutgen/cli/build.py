@@ -122,6 +122,19 @@ def build_project(folder: Path, options: Options, say: Callable[[str], None]) ->
             say(f"{image}: pushed, {pushed}")
 
 
+def tell_plan(folder: Path, options: Options, say: Callable[[str], None]) -> None:
+    """What `build_project` would do. Raises ProjectError SG410 for a tag that is taken by another image."""
+    from spoutgen.project.builds import check_tag, image_to_build, pushed_before, wanted_build
+    from spoutgen.project.image import contents_of
+
+    image = image_to_build(folder)
+    wanted = wanted_build(contents_of(folder), options.arguments, options.platforms)
+    check_tag(folder, image, wanted)
+    before = pushed_before(folder, image, wanted) if options.is_pushed_once else None
+    todo = "to be built and pushed" if options.is_pushed else "to be built"
+    say(f"{image}: {todo}" if before is None else f"{image}: was pushed before, {before}")
+
+
 @contextmanager
 def _last_words() -> Iterator[None]:
     """Tell what a builder said before it failed."""

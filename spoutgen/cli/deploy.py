@@ -73,10 +73,12 @@ def run(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     folders, wish, say = folders_of(args), wish_of(args), Teller().say
     options = Options(args.dry_run, args.move_marker, args.keep_repo, args.wait)
-    if recipe is None or options.is_dry:
+    if recipe is None:
         return tell_failures(for_each(folders, partial(_deploy, wish, options, say, True)))
     # Nothing is built, and above all nothing pushed, that could not be deployed then.
     done = for_each(folders, partial(_deploy, wish, replace(options, is_dry=True), say, True))
+    if options.is_dry:
+        return tell_failures(then(done, lambda folder: build.tell_plan(folder, recipe, build.tell), at_once=1))
     # One image after the other: a builder uses all cores by itself.
     done = then(done, lambda folder: build.build_project(folder, recipe, build.tell), at_once=1)
     return tell_failures(then(done, partial(_deploy, wish, options, say, False)))

@@ -68,6 +68,11 @@ def test_build_push_and_deploy_then_again_then_after_an_edit(images, server, fol
     ]
     assert server.pipelines["spoutmarker"].version == 1
 
+    dry = spoutgen("deploy", folder, *WITH, "--dry-run")
+    assert dry.out.splitlines()[1:] == [f"{name}:v2: was pushed before, {build.pushed}"]
+    other = spoutgen("deploy", folder, *WITH, "--dry-run", "--build-arg", "MORE=x")
+    assert other.err.startswith(f"{folder / 'spout.yaml'}:1:1: SG410")
+
     (folder / "transform.py").write_text("# an edit\n")
     refused = spoutgen("deploy", folder, "--build", *WITH)
     assert refused.status == 1
@@ -107,11 +112,24 @@ def test_what_cannot_be_deployed_is_neither_built_nor_pushed(images, server, fol
     refused = spoutgen("deploy", folder, *WITH)
     assert refused.err.startswith("SG607")
     assert not images.blobs
-    assert spoutgen("deploy", folder, *WITH, "--keep-repo", "--dry-run").status == 0
+    dry = spoutgen("deploy", folder, *WITH, "--keep-repo", "--dry-run")
+    assert dry.status == 0
+    assert f"{images.name}/dots:v2: to be built and pushed\n" in dry.out
     assert not images.blobs
     assert read_lock(folder) == before
     assert spoutgen("deploy", folder, *WITH, "--keep-repo").status == 0
     assert list(images.manifests) == ["dots:v2"]
+
+
+def test_without_a_builder_nothing_is_deployed(server, project, spoutgen, monkeypatch, tmp_path):
+    folder = project()
+    before = read_lock(folder)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = spoutgen("deploy", folder, "--build")
+    assert refused.status == 3
+    assert refused.err.startswith("SG701 no image can be built here: docker: there is none on PATH")
+    assert read_lock(folder) == before
+    assert not server.asked("CreatePipeline")
 
 
 def test_one_image_that_fails_stops_no_other_project(images, server, project, spoutgen, tmp_path):
