@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -109,14 +110,14 @@ def build_project(folder: Path, options: Options, say: Callable[[str], None]) ->
         recipe = Recipe(
             image, context.dockerfile, context.folder, options.platforms, options.arguments, options.is_pushed
         )
-        with _last_words(), _progress(f"{image} by {builder.name}") as on_line:
+        with _ended_by_signals(), _last_words(), _progress(f"{image} by {builder.name}") as on_line:
             identity = build(builder, recipe, on_line)
         if identity is not None:
             made = replace(made, id=identity)
             record(folder, image, made)
             say(f"{image}: built, {identity}")
         if options.is_pushed:
-            with _last_words(), _progress(f"pushing {image}") as on_line:
+            with _ended_by_signals(), _last_words(), _progress(f"pushing {image}") as on_line:
                 pushed = push(builder, recipe, on_line)
             record(folder, image, replace(made, id=identity or pushed, pushed=pushed))
             say(f"{image}: pushed, {pushed}")
@@ -133,6 +134,22 @@ def tell_plan(folder: Path, options: Options, say: Callable[[str], None]) -> Non
     before = pushed_before(folder, image, wanted) if options.is_pushed_once else None
     todo = "to be built and pushed" if options.is_pushed else "to be built"
     say(f"{image}: {todo}" if before is None else f"{image}: was pushed before, {before}")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """What ends us ends the builder too, as Ctrl-C does: it would build on, and nobody would write down what."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signals = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, end) for each in signals}
+    try:
+        yield
+    finally:
+        for each, was in before.items():
+            signal.signal(each, was)
 
 
 @contextmanager

@@ -240,14 +240,17 @@ def _run(command: Sequence[str], on_line: OnLine) -> tuple[int, list[str]]:
     tail: deque[str] = deque(maxlen=_TAIL)
     environment = {**os.environ, "BUILDKIT_PROGRESS": "plain"}
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    ) as process:
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         try:
             for line in _lines(process):
                 tail.append(line)
                 on_line(line)
         except BaseException:
-            process.terminate()
+            # With all that it has started: what a RUN of a Dockerfile does would go on without it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             raise
     return process.returncode, list(tail)
 

@@ -6,6 +6,7 @@ import pty
 import select
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -301,14 +302,22 @@ def test_no_builder(tmp_path):
     assert "SG701 no image can be built here: docker: there is none on PATH" in shell.refused("build", "dots", status=3)
 
 
-def test_ctrl_c_ends_the_builder_and_leaves_everything_as_it_was(tmp_path):
+def is_running(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(("how", "status"), [("Ctrl-C", 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_ends_a_build_ends_the_builder_and_leaves_everything_as_it_was(tmp_path, how, status):
     for folder in ("bin", "temporary"):
         (tmp_path / folder).mkdir()
     docker = tmp_path / "bin/docker"
-    # It does not end by itself when the terminal tells it to.
+    # Neither it nor what it has started ends by itself when the terminal says so.
     docker.write_text(
         "#!/bin/sh\n[ $1 = version ] && exit\n[ $1 = build ] || exit 1\n"
-        "trap '' INT\necho $$ > pid\necho it builds\nexec sleep 3600\n"
+        "trap '' INT HUP\nsleep 3600 &\necho $$ $! > pids\necho it builds\nwait\n"
     )
     docker.chmod(0o755)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
@@ -321,10 +330,16 @@ def test_ctrl_c_ends_the_builder_and_leaves_everything_as_it_was(tmp_path):
         with subprocess.Popen(command, cwd=tmp_path, env=shell.env, stdin=theirs, stdout=theirs, stderr=theirs) as run:
             os.close(theirs)
             said = read_from(terminal, until=b"it builds")
-            terminal.write(b"\x03")
+            if how == "Ctrl-C":
+                terminal.write(b"\x03")
+            else:
+                run.send_signal(how)
             said += read_from(terminal)
-    assert run.returncode == 130
-    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert run.returncode == status
+    deadline = time.monotonic() + PATIENCE
+    while any(is_running(pid) for pid in (tmp_path / "pids").read_text().split()):
+        assert time.monotonic() < deadline, "it builds on"
+        time.sleep(0.02)
     assert said.endswith(b"\r\x1b[K"), said
     assert lock.read_bytes() == before
     assert not list((tmp_path / "temporary").iterdir())
