@@ -139,6 +139,8 @@ CODES: dict[str, str] = {
     "SG610": "no such pipeline on the cluster",
     "SG611": "the spout is running",
     "SG612": "the marker cannot be used",
+    "SG613": "the pipeline waits for its marker",
+    "SG614": "the pipeline has another marker",
     # 7xx: images
     "SG701": "no builder of images works here",
     "SG702": "the image could not be built",

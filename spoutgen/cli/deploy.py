@@ -7,6 +7,7 @@ spoutgen deploy --dry-run            what it would do, and how far the spout has
 spoutgen deploy --build --push       the image first
 spoutgen deploy spouts/a spouts/b    several at once; `--all spouts` for every project below a folder
 spoutgen deploy --move-marker        after `marker:` was renamed: the position goes with it
+spoutgen deploy --marker FILE        a new pipeline that goes on from what `marker export` printed elsewhere
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--push", action="store_true", help="push the image first; it is built for that, once")
     build.add_options(parser)
     parser.add_argument("--move-marker", action="store_true", help="carry the position to the marker's new name")
+    parser.add_argument(
+        "--marker", metavar="FILE", help="make the pipeline with this marker, so that it goes on from there"
+    )
     parser.add_argument("--keep-repo", action="store_true", help="take over an output repo that has no pipeline")
     parser.add_argument(
         "--wait", metavar="TIME", type=duration, default=300.0,
@@ -72,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     take_any_text()
     recipe = _recipe(args)
     folders, wish, say = folders_of(args), wish_of(args), Teller().say
-    options = Options(args.dry_run, args.move_marker, args.keep_repo, args.wait)
+    marker = _marker(args.marker, folders) if args.marker else None
+    options = Options(args.dry_run, args.move_marker, args.keep_repo, args.wait, marker, args.marker or "")
     if recipe is None:
         return tell_failures(for_each(folders, partial(_deploy, wish, options, say, True)))
     # Nothing is built, and above all nothing pushed, that could not be deployed then.
@@ -94,6 +99,14 @@ def _recipe(args: argparse.Namespace) -> build.Options | None:
     return None
 
 
+def _marker(file: str, folders: list[Path]) -> bytes:
+    from spoutgen.cli.marker import bytes_of
+
+    if len(folders) != 1:
+        raise UsageError(Diagnostic("SG901", f"--marker is for one project, not {len(folders)}"))
+    return bytes_of(file)
+
+
 def _deploy(wish: Wish, options: Options, say: Callable[[str, str], None], is_plan_told: bool, folder: Path) -> None:
     from spoutgen.deployment.deploy import deploy, make_plan
     from spoutgen.deployment.project import read_project
@@ -113,7 +126,8 @@ def _deploy(wish: Wish, options: Options, say: Callable[[str, str], None], is_pl
 def plan_lines(plan: DeployPlan, address: str) -> list[str]:
     """The plan in words."""
     live = "there is none yet" if plan.version is None else f"version {plan.version}"
-    lines = [f"{plan.action} at {address}; {live}{', stopped' if plan.is_stopped else ''}; marker {plan.marker}"]
+    state = ", waiting for its marker" if plan.is_held else ", stopped" if plan.is_stopped else ""
+    lines = [f"{plan.action} at {address}; {live}{state}; marker {plan.marker}"]
     lines += [f"  {each.key}: {each.old or '(none)'} -> {each.new or '(none)'}" for each in plan.settings]
     if plan.moved is not None:
         lines.append("  the marker is renamed: stop, copy it, update, start")

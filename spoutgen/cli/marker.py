@@ -135,7 +135,7 @@ def _current(place: Place) -> bytes:
 
 
 def _import(place: Place, args: argparse.Namespace) -> None:
-    data = _bytes_of(args.file)
+    data = bytes_of(args.file)
     _put(place, args, data)
 
 
@@ -187,7 +187,8 @@ def _put(place: Place, args: argparse.Namespace, data: bytes) -> None:
     print(f"{place.title}: {printable(in_words(marker))}")
 
 
-def _bytes_of(file: str) -> bytes:
+def bytes_of(file: str) -> bytes:
+    """What a file holds, or standard input for ``-``. Raises MachineError SG101, SG102."""
     try:
         if file == "-":
             data = sys.stdin.buffer.read(_MOST_BYTES + 1)

@@ -98,11 +98,17 @@ class Cluster(Protocol):
         1.x nobody leaves one on the branch of markers, so nothing is done.
         """
 
-    def drop_marker(self, repo: str, branch: str, path: str) -> None:
+    def move_marker(self, repo: str, branch: str, old: str, is_prefix: bool, new: str, data: bytes) -> None:
+        """Put a marker under the name ``new``; on 2.x the old one goes in the same commit, by prefix its parts, too.
+
+        On 1.x the old files are in nobody's way on the branch of markers, and stay.
+        """
+
+    def drop_marker(self, repo: str, branch: str, name: str, is_prefix: bool) -> None:
         """Leave the spout without a marker, as before its first commit.
 
         On 1.x the branch loses its head (a branch with commits but without the file would never let the spout start);
-        on 2.x the file is deleted.
+        on 2.x the file is deleted, and by prefix its parts, which a marker of another name would take for an old one.
         """
 
     def close(self) -> None:

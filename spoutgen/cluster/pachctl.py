@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,41 @@ class Pachctl:
         if self.target == 2 and head is not None and head.finished is None:
             self._run("finish", "commit", f"{repo}@{head.id}", *self._in_project)
 
-    def drop_marker(self, repo: str, branch: str, path: str) -> None:
-        """On 1.x the branch anew, without a head; on 2.x the file deleted."""
+    def move_marker(self, repo: str, branch: str, old: str, is_prefix: bool, new: str, data: bytes) -> None:
+        """On 2.x in one commit, the deletes last: cut off before them it has both, and the next try begins anew."""
+        if self.target == 1:
+            self.write_file(repo, branch, f"/{new}", data)
+            return
+        old_files = self._marker_files(repo, branch, old, is_prefix=is_prefix)
+        with self._one_commit(repo, branch):
+            self.write_file(repo, branch, f"/{new}", data)
+            self._delete(repo, branch, [path for path in old_files if path != f"/{new}"])
+
+    def drop_marker(self, repo: str, branch: str, name: str, is_prefix: bool) -> None:
+        """On 1.x the branch anew, without a head; on 2.x the files deleted."""
         if self.target == 1:
             self._run("create", "branch", f"{repo}@{branch}")
-        else:
+            return
+        files = self._marker_files(repo, branch, name, is_prefix=is_prefix)
+        with self._one_commit(repo, branch) if len(files) > 1 else nullcontext():
+            self._delete(repo, branch, files)
+
+    def _marker_files(self, repo: str, branch: str, name: str, *, is_prefix: bool) -> list[str]:
+        if not is_prefix:
+            return [f"/{name}"]
+        listed = self._found("list", "file", f"{repo}@{branch}:/", "--raw", *self._in_project)
+        found = [item for item in _documents((listed or b"").decode()) if item.get("file_type") == "FILE"]
+        return [path for item in found if (path := item["file"]["path"]).startswith(f"/{name}")]
+
+    @contextmanager
+    def _one_commit(self, repo: str, branch: str) -> Iterator[None]:
+        """Each call of pachctl is a commit of its own unless one is open."""
+        self._run("start", "commit", f"{repo}@{branch}", *self._in_project)
+        yield
+        self._run("finish", "commit", f"{repo}@{branch}", *self._in_project)
+
+    def _delete(self, repo: str, branch: str, paths: Sequence[str]) -> None:
+        for path in paths:
             self._run("delete", "file", f"{repo}@{branch}:{path}", *self._in_project)
 
     def close(self) -> None:

@@ -111,7 +111,11 @@ class ClusterV1:
     def finish_open(self, repo: str, branch: str) -> None:
         """Each marker is a commit of its own, made and finished by one call: none is ever open."""
 
-    def drop_marker(self, repo: str, branch: str, path: str) -> None:
+    def move_marker(self, repo: str, branch: str, old: str, is_prefix: bool, new: str, data: bytes) -> None:
+        """A file more on the branch ``marker``."""
+        self.write_file(repo, branch, f"/{new}", data)
+
+    def drop_marker(self, repo: str, branch: str, name: str, is_prefix: bool) -> None:
         """The branch ``marker`` with no head (v1.13.4:src/server/pfs/server/driver.go:2495)."""
         named = pfs_pb2.Branch(repo=pfs_pb2.Repo(name=repo), name=branch or MARKER_BRANCH)
         with self._connection.asking():

@@ -108,15 +108,7 @@ class ClusterV2:
 
     def write_file(self, repo: str, branch: str, path: str, data: bytes) -> None:
         """One ModifyFile stream onto the branch: a commit of its own, all or nothing."""
-        self._modify(
-            repo,
-            branch,
-            pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)),
-            *(
-                pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=data[begin : begin + _CHUNK]))
-                for begin in range(0, max(len(data), 1), _CHUNK)
-            ),
-        )
+        self._modify(repo, branch, *_overwrite(path, data))
 
     def finish_open(self, repo: str, branch: str) -> None:
         """Clear the head and finish it, as the runtime does at its start."""
@@ -129,9 +121,22 @@ class ClusterV2:
                 self._pfs.clear_commit(commit=commit)
                 self._pfs.finish_commit(commit=commit)
 
-    def drop_marker(self, repo: str, branch: str, path: str) -> None:
-        """Delete the file; that is a commit as well."""
-        self._modify(repo, branch, pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)))
+    def move_marker(self, repo: str, branch: str, old: str, is_prefix: bool, new: str, data: bytes) -> None:
+        """One ModifyFile stream: deletes and the new file together."""
+        self._modify(repo, branch, *self._deletes(repo, branch, old, is_prefix=is_prefix), *_overwrite(f"/{new}", data))
+
+    def drop_marker(self, repo: str, branch: str, name: str, is_prefix: bool) -> None:
+        """Delete the files; that is a commit as well."""
+        self._modify(repo, branch, *self._deletes(repo, branch, name, is_prefix=is_prefix))
+
+    def _deletes(self, repo: str, branch: str, name: str, *, is_prefix: bool) -> list[pfs.ModifyFileRequest]:
+        paths = [f"/{name}"]
+        if is_prefix:
+            root = pfs.File(commit=self._commit(repo, branch), path="/")
+            found = self._connection.found(lambda: list(self._pfs.list_file(file=root)))
+            files = [info.file.path for info in found or () if info.file_type == pfs.FileType.FILE]
+            paths = [path for path in files if path.startswith(f"/{name}")]
+        return [pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)) for path in paths]
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -153,6 +158,17 @@ class ClusterV2:
         if _COMMIT_ID.match(ref):
             return pfs.Commit(repo=named, id=ref, branch=pfs.Branch(repo=named, name="master"))
         return pfs.Commit(repo=named, branch=pfs.Branch(repo=named, name=ref))
+
+
+def _overwrite(path: str, data: bytes) -> list[pfs.ModifyFileRequest]:
+    """Delete and add: an add alone appends."""
+    return [
+        pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=path)),
+        *(
+            pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=data[begin : begin + _CHUNK]))
+            for begin in range(0, max(len(data), 1), _CHUNK)
+        ),
+    ]
 
 
 def _pipeline(info: pps.PipelineInfo) -> LivePipeline:

@@ -7,11 +7,12 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from spoutgen.cluster.client import MARKER_BRANCH, Cluster, LivePipeline
+from spoutgen.cluster.client import Cluster, LivePipeline
 from spoutgen.cluster.failures import ClusterError, is_there_already, problem
-from spoutgen.deployment.places import ClusterPlace, inspected, marker_name, stop
+from spoutgen.deployment.held import begin, check_can_begin, is_to_begin, waiting
+from spoutgen.deployment.places import ClusterPlace, inspected, marker_branch, marker_name, stop
 from spoutgen.deployment.plan import DeployPlan, check_is_safe, plan
 from spoutgen.deployment.project import Project
 from spoutgen.errors import Diagnostic
@@ -28,12 +29,17 @@ _NO_IMAGE = re.compile(r"ErrImage|ImagePull|InvalidImageName|pull(?:ing)? image|
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``wait`` is how many seconds the spout has to begin to run; 0: do not look."""
+    """``wait`` is how many seconds the spout has to begin to run; 0: do not look.
+
+    ``marker`` is what a new pipeline is to go on from, ``marker_file`` where that came from, for people.
+    """
 
     is_dry: bool = False
     is_move_allowed: bool = False
     is_repo_kept: bool = False
     wait: float = 300.0
+    marker: bytes | None = None
+    marker_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,14 @@ def make_plan(project: Project, cluster: Cluster, options: Options) -> DeployPla
     try:
         made = plan(project, cluster)
     except ClusterError as error:
-        if error.code != "SG607" or not options.is_repo_kept:
+        if error.code != "SG607" or not options.is_repo_kept or cluster.target != 1:
             raise
         made = DeployPlan(project, "create", None, (), "none: it begins at the beginning", (), False)
+    if options.marker is not None:
+        words = check_can_begin(made, options.marker, options.marker_file)
+        made = replace(made, marker=f"{words}, from {options.marker_file}" if is_to_begin(made) else made.marker)
+    elif made.is_held:
+        raise ClusterError(waiting(made))
     check_is_safe(made, options.is_move_allowed)
     return made
 
@@ -59,26 +70,29 @@ def make_plan(project: Project, cluster: Cluster, options: Options) -> DeployPla
 def deploy(made: DeployPlan, cluster: Cluster, options: Options, say: Say, timing: Timing = Timing()) -> None:
     """Do what the plan says. Raises ClusterError; the same command again goes on where it was cut off."""
     name, is_restarted = made.project.name, False
-    if made.action == "create":
+    version = 1 if made.version is None else made.version + (made.action == "update")
+    if options.marker is not None and is_to_begin(made):
+        version = begin(made, options.marker, cluster, say, timing.clock, timing.sleep)
+        is_restarted = True
+    elif made.action == "create":
         _create(made, cluster)
         say("created")
     elif made.action == "update":
         if made.moved is not None:
             _move(made, made.moved, cluster, say, timing)
-            is_restarted = True
         cluster.submit(made.project.document, is_update=True)
-        say(f"updated: version {(made.version or 0) + 1}")
+        say(f"updated: version {version}")
     else:
         say(f"up to date: version {made.version}")
-    if is_restarted or (options.is_move_allowed and made.is_stopped):
-        # After an interruption too: whoever asks for a move was the one who stopped it.
+    # After an interruption too: whoever asks for a move was the one who stopped it.
+    if made.moved is not None or (options.is_move_allowed and made.is_stopped):
         cluster.start(name)
         say("started")
-    elif made.is_stopped:
+    elif made.is_stopped and not is_restarted:
         say(f"it is stopped and stays so; pachctl start pipeline {name}")
         return
     if options.wait:
-        wait_until_it_runs(made, cluster, options.wait, timing)
+        wait_until_it_runs(made, version, cluster, options.wait, timing)
         say("running")
 
 
@@ -92,7 +106,7 @@ def _create(made: DeployPlan, cluster: Cluster) -> None:
 
 
 def _move(made: DeployPlan, data: bytes, cluster: Cluster, say: Say, timing: Timing) -> None:
-    """Lay the marker under its new name while nothing writes."""
+    """Lay the marker under its new name while nothing writes; on 2.x the old one goes in the same commit."""
     name = made.project.name
     if not made.is_stopped:
         stop(cluster, name, timing.clock, timing.sleep)
@@ -100,23 +114,18 @@ def _move(made: DeployPlan, data: bytes, cluster: Cluster, say: Say, timing: Tim
         # What it committed until it stopped counts.
         again = plan(made.project, cluster)
         data = again.moved if again.moved is not None else data
-    branch = MARKER_BRANCH if cluster.target == 1 else str(made.project.document.get("outputBranch") or "master")
-    to = marker_name(made.project.facts)
     place = ClusterPlace(cluster, inspected(cluster, name), timing.clock, timing.sleep)
-    cluster.finish_open(name, branch)
-    place.settle()
-    cluster.write_file(name, branch, f"/{to}", data)
-    place.settle()
-    say(f"the marker is now also {name}@{branch}:/{to}")
+    place.finish_open()
+    moved = place.move(marker_name(made.project.facts), marker_branch(made.project.facts), data)
+    say(f"the marker is now {moved}")
 
 
-def wait_until_it_runs(made: DeployPlan, cluster: Cluster, wait: float, timing: Timing) -> None:
-    """Wait until the deployed version runs. Raises ClusterError SG608 with the reason and the last of its log."""
+def wait_until_it_runs(made: DeployPlan, version: int, cluster: Cluster, wait: float, timing: Timing) -> None:
+    """Wait until the deployed ``version`` runs. Raises ClusterError SG608 with the reason and the last of its log."""
     until, look, crashes = timing.clock() + wait, _LOOK, 0
-    wanted = 1 if made.version is None else made.version + (made.action == "update")
     while True:
         live = inspected(cluster, made.project.name)
-        if live.version >= wanted and live.state == "running":
+        if live.version >= version and live.state == "running":
             _check_its_log(made, cluster)
             return
         crashes = crashes + 1 if live.state == "crashing" else 0

@@ -12,9 +12,12 @@ from typing import Protocol
 from spoutgen.cluster.client import MARKER_BRANCH, Cluster, CommitFact, LivePipeline
 from spoutgen.cluster.failures import ClusterError, problem
 from spoutgen.errors import Diagnostic, ProjectError
-from spoutgen.local.home import Home, is_running, running
-from spoutgen.local.model import Put
+from spoutgen.local.home import Home, running
+from spoutgen.local.model import Commit, Put
+from spoutgen.local.pachd.commits import Commits, Target
+from spoutgen.local.pachd.paths import Change
 from spoutgen.local.pipelines import Pipeline
+from spoutgen.local.refused import NotFoundError, RefusedError
 from spoutgen.local.store import Store
 from spoutgen.project.difference import Facts, facts
 
@@ -65,10 +68,10 @@ class ClusterPlace:
     ) -> None:
         self.facts = facts(pipeline.document, cluster.target)
         self._name = marker_name(self.facts)
+        self._has_parts = self.facts.marker is not None and self.facts.marker.is_prefix
         self._cluster = cluster
         self._repo = pipeline.name
-        output = str(pipeline.document.get("output_branch") or "master")
-        self._branch = MARKER_BRANCH if cluster.target == 1 else output
+        self._branch = marker_branch(self.facts)
         self._clock, self._sleep = clock, sleep
         self.title = f"{self._repo}@{self._branch}:/{self._name}"
 
@@ -76,10 +79,11 @@ class ClusterPlace:
         """The newest commits of the marker's branch."""
         return self._cluster.commits(self._repo, self._branch, number)
 
-    def settle(self) -> None:
-        """Wait until the branch's head is finished, on 2.x with an eye on its validation. Raises ClusterError SG608."""
+    def settle(self, branch: str | None = None) -> None:
+        """Wait until a branch's head is finished, on 2.x with an eye on its validation. Raises ClusterError SG608."""
         until = self._clock() + _SETTLED_WITHIN
-        while (head := next(iter(self.commits(1)), None)) is not None:
+        where = branch or self._branch
+        while (head := next(iter(self._cluster.commits(self._repo, where, 1)), None)) is not None:
             if head.finished is not None and head.error:
                 message = f"commit {head.id} of {self._repo} is not good: {head.error}"
                 raise ClusterError(problem("SG609", message, "the marker is as it was before"))
@@ -100,7 +104,7 @@ class ClusterPlace:
         """Stop, let the change be made, start."""
         pipeline = self._pipeline()
         if pipeline.is_stopped:
-            self._finish()
+            self.finish_open()
             yield
             return
         if not is_stop:
@@ -110,7 +114,7 @@ class ClusterPlace:
             )
         stop(self._cluster, self._repo, self._clock, self._sleep)
         try:
-            self._finish()
+            self.finish_open()
             yield
         finally:
             self._cluster.start(self._repo)
@@ -120,12 +124,24 @@ class ClusterPlace:
         self._cluster.write_file(self._repo, self._branch, f"/{self._name}", data)
         self.settle()
 
+    def move(self, name: str, branch: str, data: bytes) -> str:
+        """Put ``data`` where the marker is to be from now on; gives the new place's title."""
+        if branch == self._branch:
+            self._cluster.move_marker(self._repo, branch, self._name, self._has_parts, name, data)
+            self.settle()
+        else:
+            self._cluster.finish_open(self._repo, branch)
+            self._cluster.write_file(self._repo, branch, f"/{name}", data)
+            self.settle(branch)
+        return f"{self._repo}@{branch}:/{name}"
+
     def drop(self) -> None:
         """Leave the spout without a marker."""
-        self._cluster.drop_marker(self._repo, self._branch, f"/{self._name}")
+        self._cluster.drop_marker(self._repo, self._branch, self._name, self._has_parts)
         self.settle()
 
-    def _finish(self) -> None:
+    def finish_open(self) -> None:
+        """Finish what nobody else finishes while the spout is stopped, so that a change gets its own commit."""
         self._cluster.finish_open(self._repo, self._branch)
         self.settle()
 
@@ -135,7 +151,7 @@ class ClusterPlace:
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace:
-    """The marker of a pipeline of the local cluster."""
+    """The marker of a pipeline of the local cluster, 1.x or 2.x."""
 
     home: Home
     store: Store
@@ -148,34 +164,31 @@ class LocalPlace:
 
     @property
     def target(self) -> int:
-        """1 or 2: a pipeline of 2.x has no `spout.marker`."""
-        return 1 if self.pipeline.spec.marker else 2
+        """1 or 2."""
+        return self.pipeline.spec.pachyderm
 
     @property
     def branch(self) -> str:
         """Where the marker is."""
-        return MARKER_BRANCH if self.target == 1 else self.pipeline.spec.output_branch
+        return self.pipeline.spec.marker_branch
 
     @property
     def title(self) -> str:
         """Where it is, for people."""
-        return f"{self.pipeline.name}@{self.branch}:/{marker_name(self.facts)} of the local cluster"
+        return f"{self.pipeline.name}@{self.branch}:{self._path} of the local cluster"
 
     def commits(self, number: int) -> list[CommitFact]:
         """The newest commits of the marker's branch."""
         if self.store.head(self.pipeline.name, self.branch) is None:
             return []
         found = self.store.commits(self.pipeline.name, self.branch, number)
-        return [CommitFact(each.id, each.branch, each.started, each.finished, each.size) for each in found]
+        return [CommitFact(each.id, each.branch, each.started, each.finished, each.size, each.error) for each in found]
 
     def read(self, commit: str | None = None) -> bytes | None:
-        """The marker's bytes."""
-        from spoutgen.local.refused import NotFoundError
-
-        ref = commit or next((each.id for each in self.commits(20) if each.finished), None)
+        """The marker's bytes. An open or errored commit is none to go on from."""
+        ref = commit or next((each.id for each in self.commits(20) if each.finished and not each.error), None)
         try:
-            path = f"/{marker_name(self.facts)}"
-            return b"".join(self.store.get_file(self.pipeline.name, ref, path)) if ref else None
+            return b"".join(self.store.get_file(self.pipeline.name, ref, self._path)) if ref else None
         except NotFoundError:
             return None
 
@@ -183,25 +196,69 @@ class LocalPlace:
     def changing(self, is_stop: bool) -> Iterator[None]:
         """Hold the pipeline, so that no run of it starts meanwhile; a run belongs to a terminal, so none is stopped."""
         with running(self.home, self.pipeline.name):
+            if self.target == 2:
+                self._repair()
             yield
 
     def write(self, data: bytes) -> None:
         """Put the marker."""
-        path = f"/{marker_name(self.facts)}"
-        self.store.put_files(self.pipeline.name, [Put(self.branch, path, [data], True)])
+        if self.target == 2:
+            self._modify(Change(self._path, None), Change(self._path, [data]))
+        else:
+            self.store.put_files(self.pipeline.name, [Put(self.branch, self._path, [data], True)])
 
     def drop(self) -> None:
         """Leave the spout without a marker."""
-        if self.target != 1:
-            message = "the marker of a 2.x pipeline cannot be dropped from the local cluster alone"
-            hint = f"delete the pipeline with its data: spoutgen local delete pipeline {self.pipeline.name}"
-            raise ProjectError(Diagnostic("SG612", message, None, hint))
-        self.store.drop_head(self.pipeline.name, self.branch)
+        if self.target == 2:
+            self._modify(*(Change(path, None) for path in self._files()))
+        else:
+            self.store.drop_head(self.pipeline.name, self.branch)
 
     @property
-    def is_running(self) -> bool:
-        """Whether some process runs it."""
-        return is_running(self.home, self.pipeline.name)
+    def _path(self) -> str:
+        return f"/{marker_name(self.facts)}"
+
+    def _files(self) -> list[str]:
+        """The marker's files: by prefix the parts, too."""
+        marker = self.facts.marker
+        if marker is None or not marker.is_prefix:
+            return [self._path]
+        listed = self.store.list_files(self.pipeline.name, self.branch)
+        return [each.path for each in listed if each.kind == "file" and each.path.startswith(self._path)]
+
+    @contextmanager
+    def _committing(self) -> Iterator[Commits]:
+        """The commits of 2.x, where each is validated and finished after it was made."""
+        commits = Commits(Store(self.home.store, is_shared=True), lambda _: None)
+        commits.start()
+        try:
+            yield commits
+        finally:
+            commits.close()
+
+    def _repair(self) -> None:
+        """Clear and finish an open head, as the runtime does at its start: a change must not be written into it."""
+        head = next(iter(self.commits(1)), None)
+        if head is None or head.finished is not None:
+            return
+        target = Target(self.pipeline.name, self.branch, head.id)
+        with self._committing() as commits:
+            if commits.find(target).finishing is None:
+                commits.clear_commit(target)
+                commits.finish_commit(target)
+            self._wait(commits, target)
+
+    def _modify(self, *changes: Change) -> None:
+        target = Target(self.pipeline.name, self.branch, "")
+        with self._committing() as commits:
+            commits.modify(target, changes, lambda repo, branch: None)
+            commit = self._wait(commits, target)
+        if commit.error:
+            message = f"commit {commit.id} of {self.pipeline.name} is not good: {commit.error}"
+            raise RefusedError(message, "the marker is as it was before")
+
+    def _wait(self, commits: Commits, target: Target) -> Commit:
+        return commits.wait(target, lambda commit: commit.finished is not None, lambda: False)
 
 
 def marker_name(of: Facts) -> str:
@@ -210,6 +267,11 @@ def marker_name(of: Facts) -> str:
         hint = "`spoutgen deploy` makes it a spout with a marker"
         raise ProjectError(Diagnostic("SG612", f"the pipeline {of.name} has no marker", None, hint))
     return of.marker.name
+
+
+def marker_branch(of: Facts) -> str:
+    """The branch that has the marker: on 2.x the one with the data."""
+    return MARKER_BRANCH if of.pachyderm == 1 else of.branch
 
 
 def inspected(cluster: Cluster, name: str) -> LivePipeline:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spoutgen.cluster.client import Cluster, LivePipeline
 from spoutgen.cluster.documents import specified
 from spoutgen.cluster.failures import ClusterError, problem
-from spoutgen.deployment.places import ClusterPlace
+from spoutgen.deployment.held import is_held
+from spoutgen.deployment.places import ClusterPlace, marker_branch
 from spoutgen.deployment.position import MarkerError, in_words, read
 from spoutgen.deployment.project import Project
 from spoutgen.errors import Diagnostic, ProjectError
@@ -24,7 +25,8 @@ class DeployPlan:
     """What a deployment does.
 
     ``version`` is that of the live pipeline (None: there is none), ``marker`` its position in words, ``moved`` the
-    marker's bytes where they must be carried to another name first.
+    marker's bytes where they must be carried to another name first. ``data`` is the live marker, ``is_held`` says that
+    the pipeline waits for one.
     """
 
     project: Project
@@ -35,6 +37,8 @@ class DeployPlan:
     consequences: tuple[Consequence, ...]
     is_stopped: bool
     moved: bytes | None = None
+    data: bytes | None = None
+    is_held: bool = False
 
 
 def plan(project: Project, cluster: Cluster) -> DeployPlan:
@@ -45,21 +49,22 @@ def plan(project: Project, cluster: Cluster) -> DeployPlan:
     live = cluster.pipeline(project.name)
     if live is None:
         if cluster.has_repo(project.name):
-            raise ClusterError(_left_behind(project.name, cluster))
+            raise ClusterError(_left_behind(project, cluster))
         return DeployPlan(project, "create", None, (), "none yet: it begins at the beginning", (), False)
     if not live.is_spout:
         hint = f"give the spec another name: spoutgen set name=...{located(project.folder)}; nothing was changed"
         raise ClusterError(problem("SG606", f"the pipeline {live.name!r} at {cluster.address} is not a spout", hint))
     changes = settings_between(live, project)
     old, new = facts(live.document, cluster.target), project.facts
+    old = replace(old, project=new.project)  # that is where it was found
     found = tuple(consequences(old, new, located(project.folder)))
     words, data = marker_of(cluster, live, old)
     if data is None and old.marker:
         # Nothing was committed so far, so nothing can be lost.
         found = tuple(each for each in found if new.marker is None)
-    moved = data if any(_is_rename(each, old, new) for each in found) else None
+    moved = data if any(each.is_move for each in found) else None
     action: Action = "update" if changes else "nothing"
-    return DeployPlan(project, action, live.version, changes, words, found, live.is_stopped, moved)
+    return DeployPlan(project, action, live.version, changes, words, found, live.is_stopped, moved, data, is_held(live))
 
 
 def settings_between(live: LivePipeline, project: Project) -> tuple[Setting, ...]:
@@ -91,23 +96,19 @@ def check_is_safe(plan: DeployPlan, is_move_allowed: bool) -> None:
         raise ProjectError(Diagnostic(each.code, f"{each.what}. {each.explanation}", None, hint))
 
 
-def _is_rename(consequence: Consequence, old: Facts, new: Facts) -> bool:
-    return (
-        consequence.code == "SG411"
-        and old.marker is not None
-        and new.marker is not None
-        and (old.marker.is_prefix, new.marker.is_prefix) != (True, False)
-    )
-
-
-def _left_behind(name: str, cluster: Cluster) -> Diagnostic:
-    saved = (
-        f"pachctl get file {name}@marker:/MARKER" if cluster.target == 1 else f"pachctl get file {name}@master:/MARKER"
+def _left_behind(project: Project, cluster: Cluster) -> Diagnostic:
+    name, facts_of_it, where = project.name, project.facts, located(project.folder)
+    marker = f"{name}@{marker_branch(facts_of_it)}:/{facts_of_it.marker.name if facts_of_it.marker else 'MARKER'}"
+    saved = f"pachctl get file {marker}{f' --project {project.namespace}' if project.namespace else ''} > FILE"
+    go_on = (
+        f"spoutgen deploy --keep-repo --marker FILE{where}"
+        if cluster.target == 1
+        # v2.7.4:src/server/pps/server/api_server.go:2375
+        else f"delete the repo, for 2.x makes no pipeline over one, and spoutgen deploy --marker FILE{where}"
     )
     return problem(
         "SG607",
         f"there is a repo {name!r} at {cluster.address}, but no pipeline that writes it: a new one would take the repo,"
         " begin at the beginning, and write what is there already a second time",
-        f"to begin anew: pachctl delete repo {name}; to go on: save the marker ({saved}), deploy with --keep-repo, then"
-        " `spoutgen marker import FILE --stop`",
+        f"to begin anew: pachctl delete repo {name}; to go on: save the marker ({saved}), then {go_on}",
     )

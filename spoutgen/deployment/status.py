@@ -10,6 +10,7 @@ from typing import Any
 
 from spoutgen.cluster.client import Cluster, CommitFact, LivePipeline
 from spoutgen.deployment.deploy import last_lines
+from spoutgen.deployment.held import is_held
 from spoutgen.deployment.places import ClusterPlace
 from spoutgen.deployment.plan import marker_of, settings_between
 from spoutgen.deployment.position import MarkerError, read
@@ -22,7 +23,8 @@ _COMMITS = 5
 _LOG_LINES = 200
 # Up to here a commit that a dead pod left open is not cleaned up (pachyderm 1.9 and 1.10, src/server/worker/master.go).
 _KEEPS_OPEN_COMMITS = re.compile(r"1\.(9|10)\.")
-_WAITS_FOR_COMMIT = re.compile(r"parent commit .*has not been finished")
+# 1.10.5 has the repo before it, 1.9.12 has not (v1.10.5:src/server/pfs/server/driver.go:1400, v1.9.12:1369).
+_WAITS_FOR_COMMIT = r"parent commit (\S+@)?{}\b.* has not been finished"
 
 # How far a source is behind, in words, from the project's configuration and the position in the marker; None where
 # it cannot tell.
@@ -106,6 +108,8 @@ def _out_of_step(project: Project) -> tuple[str, ...]:
 
 def _advice(live: LivePipeline, version: str, commits: list[CommitFact], cluster: Cluster) -> list[str]:
     found = []
+    if is_held(live):
+        found.append("it waits for its marker, and reads nothing until it has one: spoutgen deploy --marker FILE")
     for commit in commits:
         if commit.error:
             found.append(f"commit {commit.id} is not good: {commit.error}")
@@ -113,7 +117,9 @@ def _advice(live: LivePipeline, version: str, commits: list[CommitFact], cluster
     if is_open and _KEEPS_OPEN_COMMITS.match(version):
         # An idle worker of these versions has an open commit too; one that is refused its own says so in the log.
         lines = last_lines(cluster, live.name, _LOG_LINES)
-        if live.is_stopped or any(_WAITS_FOR_COMMIT.search(line) for line in lines):
+        # The log may still speak of one that somebody has deleted since, so it must be this very commit.
+        waits = re.compile(_WAITS_FOR_COMMIT.format(re.escape(commits[0].id)))
+        if live.is_stopped or any(waits.search(line) for line in lines):
             found.append(
                 f"a pod that died left commit {commits[0].id} open, and Pachyderm {version} starts no other one until"
                 f" it is gone: pachctl delete commit {live.name}@{commits[0].id}"

@@ -44,13 +44,18 @@ class MarkerFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides whether a marker still has its meaning: ``identity`` are the options that say which source it is."""
+    """What decides whether a marker still has its meaning: ``identity`` are the options that say which source it is.
+
+    ``branch`` is the output branch; ``project`` the one of 2.x that the document names, None if pachctl's context says.
+    """
 
     pachyderm: int
     name: str
     marker: MarkerFact | None
     source: str
     identity: Mapping[str, str | None]
+    branch: str = "master"
+    project: str | None = None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Setting, ...]:
@@ -81,6 +86,8 @@ def facts(pipeline: Mapping[str, Any], pachyderm: int) -> Facts:
         marker=MarkerFact(str(named), is_prefix) if named else None,
         source=kind,
         identity={name: None if source.get(name) is None else str(source[name]) for name in names},
+        branch=str(pipeline.get("outputBranch") or pipeline.get("output_branch") or "master"),
+        project=_path(pipeline, "pipeline", "project", "name") if pachyderm == 2 else None,
     )
 
 

@@ -63,12 +63,31 @@ def test_a_pipeline_is_what_was_submitted(asked):
 def test_files_are_overwritten_without_being_told_to(asked):
     client, words = asked({"list commit": json.dumps(OPEN)})
     client.write_file("dots", "master", "/mymark", b"x")
-    client.drop_marker("dots", "master", "/mymark")
+    client.drop_marker("dots", "master", "mymark", False)
     client.finish_open("dots", "master")
     put, delete, _, finish = words()
     assert (put[:3], put[3], put[5:]) == (["put", "file", "dots@master:/mymark"], "-f", ["--project", "team"])
     assert delete == ["delete", "file", "dots@master:/mymark", "--project", "team"]
     assert finish == ["finish", "commit", f"dots@{'a' * 32}", "--project", "team"]
+
+
+def test_a_marker_is_moved_in_one_commit_with_its_parts(asked):
+    root = [{"file": {"path": path}, "fileType": kind} for path, kind in [
+        ("/data", "DIR"), ("/mymark", "FILE"), ("/mymark01", "FILE"), ("/mymarkers", "DIR"), ("/output", "FILE"),
+    ]]  # fmt: skip
+    client, words = asked({"list file": "\n".join(json.dumps(each) for each in root)})
+    client.move_marker("dots", "master", "mymark", True, "position", b"x")
+    asked_for = [each[:-2] if each[-2:] == ["--project", "team"] else each for each in words()]
+    listed, start, put, *deletes, finish = asked_for
+    assert listed == ["list", "file", "dots@master:/", "--raw"]
+    assert start == ["start", "commit", "dots@master"]
+    assert put[:4] == ["put", "file", "dots@master:/position", "-f"]
+    assert deletes == [["delete", "file", f"dots@master:/{name}"] for name in ("mymark", "mymark01")]
+    assert finish == ["finish", "commit", "dots@master"]
+    client.drop_marker("dots", "master", "mymark", True)
+    assert [each[:2] for each in words()[6:]] == [
+        ["list", "file"], ["start", "commit"], ["delete", "file"], ["delete", "file"], ["finish", "commit"],
+    ]  # fmt: skip
 
 
 def test_create_says_the_project_and_never_reprocesses(asked):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from interruptions import lose
 from pachd1 import TOKEN
 
 from spoutgen.cluster.connect import Wish, connected
 from spoutgen.local.home import Home
 from spoutgen.local.pachd import serve
+from spoutgen.local.store import Store
 
 TWO = ".\n..\n"
 
@@ -75,8 +77,88 @@ def test_a_renamed_marker_is_moved(pachd, folder, spoutgen, tmp_path):
     assert "begin at the beginning" in refused.err
     moved = spoutgen("deploy", folder, "--move-marker")
     assert (moved.status, moved.err) == (0, "")
+    assert "the marker is now spoutmarker@master:/position" in moved.out
     assert spoutgen("marker", "export", folder).out == TWO
     assert spoutgen("deploy", folder, "--move-marker").status == 0
+    assert root(tmp_path) == ["/position"]
+    with Store(tmp_path / "home" / "store.db") as store:
+        for commit in store.commits("spoutmarker", "master"):
+            assert files_at(store, commit.id) in ([], ["/mymark"], ["/position"]), "never both, never none between"
+
+
+def files_at(store, ref):
+    return [each.path for each in store.list_files("spoutmarker", ref)]
+
+
+def root(tmp_path, branch="master"):
+    with Store(tmp_path / "home" / "store.db") as store:
+        return files_at(store, branch)
+
+
+@pytest.fixture
+def parts(pachd, project, spoutgen, tmp_path):
+    """A spout with its marker in parts; the folder of its project."""
+    folder = project(marker="{prefix: mymark}", more="pachyderm: 2\n")
+    spoutgen("deploy", folder)
+    spoutgen("marker", "set", '{"steps": [[1, 2]], "line": ".."}', folder, "--stop")
+    with connected(2, None, Wish()) as cluster:
+        cluster.stop("spoutmarker")
+        cluster.finish_open("spoutmarker", "master")
+        cluster.write_file("spoutmarker", "master", "/mymark01", TWO.encode())
+        cluster.write_file("spoutmarker", "master", "/output", b"..\n")
+        cluster.start("spoutmarker")
+    assert root(tmp_path) == ["/mymark", "/mymark01", "/output"]
+    return folder
+
+
+def test_a_marker_in_parts_is_moved_with_its_index_and_the_old_parts_go(parts, spoutgen, tmp_path):
+    kept = spoutgen("marker", "export", parts).out
+    spoutgen("set", "marker={prefix: position}", parts)
+    spoutgen("update", parts)
+    moved = spoutgen("deploy", parts, "--move-marker")
+    assert (moved.status, moved.err) == (0, "")
+    assert root(tmp_path) == ["/output", "/position"]
+    assert spoutgen("marker", "export", parts).out == kept
+
+
+def test_a_reset_leaves_no_parts_that_would_be_taken_for_an_old_marker(parts, spoutgen, tmp_path):
+    assert spoutgen("marker", "reset", parts, "--stop").status == 0
+    assert root(tmp_path) == ["/output"]
+
+
+def test_the_marker_goes_to_another_output_branch(pachd, folder, spoutgen, tmp_path):
+    spoutgen("deploy", folder)
+    (tmp_path / "kept").write_text(TWO)
+    spoutgen("marker", "import", tmp_path / "kept", folder, "--stop")
+    spec = folder / "spout.yaml"
+    spec.write_text(f"{spec.read_text()}pipeline: {{outputBranch: other}}\n")
+    updated = spoutgen("update", folder)
+    assert "SG411 the output branch is another one: master -> other" in updated.err
+    refused = spoutgen("deploy", folder)
+    assert (refused.status, refused.err[:5]) == (1, "SG411")
+    assert "begin at the beginning" in refused.err
+    moved = spoutgen("deploy", folder, "--move-marker")
+    assert (moved.status, moved.err) == (0, "")
+    assert root(tmp_path, "other") == ["/mymark"]
+    assert spoutgen("marker", "export", folder).out == TWO
+
+
+@pytest.mark.parametrize("call", ["stop", "move_marker", "submit", "start"])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_move_that_is_cut_off_is_finished_by_the_next(pachd, folder, spoutgen, tmp_path, monkeypatch, call, is_done):
+    spoutgen("deploy", folder)
+    (tmp_path / "kept").write_text(TWO)
+    spoutgen("marker", "import", tmp_path / "kept", folder, "--stop")
+    spoutgen("set", "marker=position", folder)
+    spoutgen("update", folder)
+    mend = lose(monkeypatch, call, is_done=is_done)
+    assert spoutgen("deploy", folder, "--move-marker").status == 3
+    mend()
+    again = spoutgen("deploy", folder, "--move-marker")
+    assert (again.status, again.err) == (0, "")
+    assert root(tmp_path) == ["/position"]
+    assert spoutgen("marker", "export", folder).out == TWO
+    assert "State: running" in spoutgen("status", folder).out
 
 
 def test_from_1_to_2_with_the_position(cluster, server, folder, project, spoutgen, config, tmp_path):

@@ -38,7 +38,8 @@ _FOLLOW_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """What becomes of a pipeline's pod: ``replace`` after create, update and start; ``remove`` after stop and delete.
+    """What becomes of a pipeline's pod: ``replace`` after create, start, and the update of one that is not stopped;
+    ``remove`` after stop and delete.
 
     Called when the change is committed, with the store's name of the pipeline.
     """
@@ -102,7 +103,7 @@ class Pps:
             with store.writing():
                 self._submit(before, spec, call)
         self._commits.wake()
-        if not call.transaction:
+        if not call.transaction and not (before is not None and before.is_stopped):
             self._pods.replace(spec.name)
         return document
 

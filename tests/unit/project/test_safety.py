@@ -17,6 +17,10 @@ OLD = Facts(1, "spoutmarker", MarkerFact("mymark", False), "symbol", {})
 PREFIX = replace(OLD, marker=MarkerFact("mymark", True))
 LOG = replace(OLD, source="log", identity={"topic": "a"})
 
+OLD_2 = replace(OLD, pachyderm=2, project="team")
+PREFIX_2 = replace(OLD_2, marker=MarkerFact("mymark", True))
+LOG_2 = replace(OLD_2, source="log", identity={"topic": "a"})
+
 CASES = {
     "marker renamed": (OLD, replace(OLD, marker=MarkerFact("other", False)), "SG411", "never starts"),
     "prefix renamed": (PREFIX, replace(OLD, marker=MarkerFact("other", True)), "SG411", "index alone"),
@@ -34,6 +38,33 @@ CASES = {
         "source.identity: (none) -> b",
     ),
     "target changed": (OLD, replace(OLD, pachyderm=2), "SG414", "begins without a marker"),
+    "2: marker renamed": (OLD_2, replace(OLD_2, marker=MarkerFact("other", False)), "SG411", "in one commit"),
+    "2: prefix to name": (PREFIX_2, OLD_2, "SG411", "The position in spoutmarker@master is an index and"),
+    "2: prefix to another name": (
+        PREFIX_2,
+        replace(OLD_2, marker=MarkerFact("x", False)),
+        "SG411",
+        "only the old marker",
+    ),
+    "2: marker removed": (OLD_2, replace(OLD_2, marker=None), "SG411", "refuses its configuration"),
+    "2: another branch": (OLD_2, replace(OLD_2, branch="other"), "SG411", "begin at the beginning there"),
+    "2: pipeline renamed": (OLD_2, replace(OLD_2, name="other"), "SG412", "copy the marker"),
+    "2: a signed one renamed": (PREFIX_2, replace(PREFIX_2, name="other"), "SG412", "signed"),
+    "2: another project": (
+        PREFIX_2,
+        replace(PREFIX_2, project="b"),
+        "SG412",
+        "in another project: team/spoutmarker ->",
+    ),
+    "2: a project for the first time": (
+        replace(OLD_2, project=None),
+        OLD_2,
+        "SG412",
+        "Unless that is the project of pachctl's context",
+    ),
+    "2: source type changed": (OLD_2, LOG_2, "SG413", "the data stays"),
+    "2: source identity changed": (LOG_2, replace(LOG_2, identity={"topic": "b"}), "SG413", "source.topic: a -> b"),
+    "2: back to 1": (OLD_2, OLD, "SG414", "Pachyderm 2.x -> 1.x"),
     "everything changed": (OLD, Facts(2, "x", MarkerFact("y", True), "log", {"topic": "a"}), "SG414", "Stop the old"),
 }
 
@@ -73,6 +104,44 @@ def test_no_command_is_promised_that_does_not_exist(case):
         else:
             assert words[0] == "pachctl"
             assert " ".join(words[1:3]) in pachctl
+
+
+def test_1_x_does_not_care_for_the_output_branch():
+    assert list(consequences(OLD, replace(OLD, branch="other"), "")) == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("2: ")])
+def test_of_2_x_nothing_is_said_that_is_true_of_1_x_only(case):
+    """No branch of markers, no `--reprocess` that drops anything; and pachctl is told the project."""
+    (found,) = consequences(*CASES[case][:2], "")
+    text = " ".join((found.explanation, *found.commands))
+    for word in ("@marker", "worker", "--reprocess", "spout.marker", "pipeline.json -", "put file"):
+        assert word not in text, found
+    if CASES[case][0].project:
+        assert all("--project team" in each for each in found.commands if each.startswith("pachctl"))
+
+
+def test_to_start_over_on_2_x_is_done_while_it_is_stopped():
+    (found,) = consequences(PREFIX_2, OLD_2, "")
+    assert found.commands[-4:] == (
+        "pachctl stop pipeline spoutmarker --project team",
+        "spoutgen marker reset",
+        "spoutgen deploy",
+        "pachctl start pipeline spoutmarker --project team",
+    )
+
+
+def test_a_new_pipeline_is_made_with_the_old_one_s_marker():
+    for case, place in (
+        ("pipeline renamed", "@marker"),
+        ("2: pipeline renamed", "@master"),
+        ("target changed", "@marker"),
+    ):
+        (found,) = consequences(*CASES[case][:2], "")
+        stop, save, deploy, *_ = found.commands
+        assert stop.startswith("pachctl stop pipeline spoutmarker")
+        saved = re.fullmatch(rf"pachctl get file spoutmarker{place}:/mymark( --project team)? > (\S+)", save)
+        assert deploy == f"spoutgen deploy --marker {saved[2]}"
 
 
 def test_a_marker_is_saved_to_a_file_before_it_is_put():
