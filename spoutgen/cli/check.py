@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spoutgen.cli.parser import setting
+from spoutgen.cli.parser import seconds, setting
 
 if TYPE_CHECKING:
     from spoutgen.local.check import Finding
@@ -26,22 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path(), help="the project (default: .)")
     parser.add_argument(
-        "--timeout", metavar="TIME", type=_duration, default=10.0, help="how long to try, e.g. 30s (default: 10s)"
+        "--timeout", metavar="TIME", type=seconds, default=10.0, help="how long to try, e.g. 30s (default: 10s)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
     parser.add_argument(
         "--set", dest="settings", metavar="key=value", action="append", default=[], type=setting,
         help="another value of source.* for this check only; may be repeated",
     )  # fmt: skip
-
-
-def _duration(text: str) -> float:
-    from spoutgen.cli.run import _duration as duration
-
-    seconds = duration(text)
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time from above 0 to 1h")
-    return seconds
 
 
 def run(args: argparse.Namespace) -> int:

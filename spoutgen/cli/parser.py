@@ -27,3 +27,16 @@ def setting(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value")
     return key, value
+
+
+def seconds(text: str) -> float:
+    """A time limit from above 0 to an hour, as the spec writes it, for ``type=``."""
+    from spoutgen.spec.units import UnitError, parse_duration
+
+    try:
+        found = parse_duration(text)
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(f"{error}" + (f": {error.hint}" if error.hint else "")) from error
+    if not 0 < found <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from above 0 to 1h")
+    return found

@@ -3,13 +3,18 @@
 spoutgen status                  the project in this folder, at length
 spoutgen status --all spouts     every project below a folder, one line each
 spoutgen status --check          exit status 1 unless all is well
+
+How far a spout is behind its source is asked of the source itself, from this machine, as `spoutgen check` does: of one
+project unless --no-lag is given, of several only with --lag. A source that cannot be reached from here is no error.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,12 +30,20 @@ from spoutgen.cli.clusters import (
     tell_failures,
     wish_of,
 )
+from spoutgen.cli.parser import seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from spoutgen.cluster.client import LivePipeline
     from spoutgen.cluster.connect import Wish
+    from spoutgen.deployment.lag import Lag
+    from spoutgen.deployment.project import Project
     from spoutgen.deployment.status import Status
+
+# Each look is a process that imports a driver: more of them at once would be too slow for their own time limit.
+_LOOKS = threading.BoundedSemaphore(8)
+_NAMED = 3  # names in a line
 
 _HEADER = "PIPELINE\tVERSION\tSTATE\tDRIFT\tLAST COMMIT\tMARKER AGE\tLAG"
 
@@ -40,6 +53,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_folders(parser)
     add_options(parser)
     parser.add_argument("--check", action="store_true", help="exit status 1 unless everything runs as its project says")
+    parser.add_argument(
+        "--lag",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="ask the source how far the spout is behind (default: of one project, not of several)",
+    )
+    parser.add_argument(
+        "--timeout", metavar="TIME", type=seconds, default=5.0, help="how long a source may take to tell (default: 5s)"
+    )  # fmt: skip
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to report (default: text)")
 
 
@@ -49,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     from spoutgen.deployment.status import now
 
     take_any_text()
-    done = for_each(folders_of(args), partial(_status, wish_of(args)))
+    folders = folders_of(args)
+    is_asked = args.lag if args.lag is not None else len(folders) == 1 and not args.is_all
+    done = for_each(folders, partial(_status, wish_of(args), args.timeout if is_asked else None))
     found, moment = [each.result for each in done if each.result], now()
     if args.format == "json":
         print(json.dumps({"pipelines": [as_data(each, moment) for each in found]}, indent=2, ensure_ascii=False))
@@ -61,17 +85,25 @@ def run(args: argparse.Namespace) -> int:
     return max(tell_failures(done), int(args.check and not all(each.is_well for each in found)))
 
 
-def _status(wish: Wish, folder: Path) -> Status:
+def _status(wish: Wish, seconds: float | None, folder: Path) -> Status:
     from spoutgen.deployment.project import read_project
     from spoutgen.deployment.status import status
 
     project = read_project(folder)
     with cluster_of(project, wish) as cluster:
-        return status(project, cluster)
+        return status(project, cluster, None if seconds is None else partial(_look, seconds))
+
+
+def _look(seconds: float, project: Project, live: LivePipeline, marker: bytes | None) -> Lag:
+    from spoutgen.deployment.lag import look
+
+    with _LOOKS:
+        return look(project, live, marker, seconds, os.environ)
 
 
 def _table(done: list[Done[Status]], moment: datetime) -> None:
     from spoutgen.cli.columns import ago, table
+    from spoutgen.report import printable
 
     rows = []
     for each in done:
@@ -89,13 +121,25 @@ def _table(done: list[Done[Status]], moment: datetime) -> None:
                 drift_in_words(found),
                 ago(last, moment) if last else "-",
                 ago(found.marker_time, moment) if found.marker_time else "-",
-                found.lag or "-",
+                (found.lag and found.lag.amount) or "-",
             )
         )
     sys.stdout.write(table(_HEADER, rows))
     for each in done:
         for text in each.result.advice if each.result else ():
             print(f"{each.result.project.name}: {text}" if each.result else text)
+    for note, names in _notes([each.result for each in done if each.result]).items():
+        named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        print(f"the lag of {named} is not known: {printable(note)}")
+
+
+def _notes(found: list[Status]) -> dict[str, list[str]]:
+    """Why the lag is not known, each reason once: fifty spouts may read one broker that is out of reach."""
+    notes: dict[str, list[str]] = {}
+    for each in found:
+        if each.lag and each.lag.note and not each.lag.is_blind:
+            notes.setdefault(each.lag.note, []).append(each.project.name)
+    return notes
 
 
 def drift_in_words(found: Status) -> str:
@@ -133,7 +177,7 @@ def lines(found: Status, moment: datetime) -> Iterator[str]:
         when = f", {ago(found.marker_time, moment)}" if found.marker_time else ""
         yield f"Marker: {printable(found.marker)}{when}"
         if found.lag:
-            yield f"Lag: {found.lag}"
+            yield f"Lag: {printable(found.lag.amount or f'not known; {found.lag.note}')}"
     yield from (f"To do: {printable(text)}" for text in found.advice)
 
 
@@ -162,7 +206,8 @@ def as_data(found: Status, moment: datetime) -> dict[str, Any]:
         ],
         "marker": found.marker,
         "marker_age": age(found.marker_time, moment),
-        "lag": found.lag,
+        "lag": found.lag.amount if found.lag else None,
+        "lag_note": found.lag.note if found.lag else "not asked for; --lag asks",
         "advice": list(found.advice),
         "is_well": found.is_well,
     }

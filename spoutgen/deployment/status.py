@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 from spoutgen.cluster.client import Cluster, CommitFact, LivePipeline
 from spoutgen.deployment.deploy import last_lines
 from spoutgen.deployment.held import is_held
+from spoutgen.deployment.lag import Lag
 from spoutgen.deployment.places import ClusterPlace
 from spoutgen.deployment.plan import marker_of, settings_between
-from spoutgen.deployment.position import MarkerError, read
 from spoutgen.deployment.project import Project
 from spoutgen.errors import SpoutgenError
 from spoutgen.project.difference import Setting, facts
@@ -26,16 +25,16 @@ _KEEPS_OPEN_COMMITS = re.compile(r"1\.(9|10)\.")
 # 1.10.5 has the repo before it, 1.9.12 has not (v1.10.5:src/server/pfs/server/driver.go:1400, v1.9.12:1369).
 _WAITS_FOR_COMMIT = r"parent commit (\S+@)?{}\b.* has not been finished"
 
-# How far a source is behind, in words, from the project's configuration and the position in the marker; None where
-# it cannot tell.
-Lag = Callable[[Project, Any], "str | None"]
+# Asks the source of a live pipeline how far its marker (None: there is none) is behind.
+Look = Callable[[Project, LivePipeline, "bytes | None"], Lag]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """One spout. ``drift`` is how the cluster differs from the project, ``local`` what keeps it from being deployed.
 
-    ``live`` is None where there is no such pipeline; ``marker_time`` is when the marker was committed.
+    ``live`` is None where there is no such pipeline; ``marker_time`` is when the marker was committed; ``lag`` is None
+    where nobody looked.
     """
 
     project: Project
@@ -46,7 +45,7 @@ class Status:
     commits: tuple[CommitFact, ...]
     marker: str
     marker_time: datetime | None
-    lag: str | None
+    lag: Lag | None
     advice: tuple[str, ...]
 
     @property
@@ -55,7 +54,7 @@ class Status:
         return self.live is not None and self.live.state == "running" and not (self.drift or self.local or self.advice)
 
 
-def status(project: Project, cluster: Cluster, lag: Lag | None = None) -> Status:
+def status(project: Project, cluster: Cluster, look: Look | None = None) -> Status:
     """Look at one spout. Raises ClusterError; changes nothing."""
     version, live, local = cluster.version(), cluster.pipeline(project.name), _out_of_step(project)
     if live is None:
@@ -77,7 +76,7 @@ def status(project: Project, cluster: Cluster, lag: Lag | None = None) -> Status
         commits=tuple(commits),
         marker=words,
         marker_time=newest,
-        lag=_lag(project, data, lag),
+        lag=look(project, live, data) if look is not None and old.marker else None,
         advice=tuple(_advice(live, version, commits, cluster)),
     )
 
@@ -85,15 +84,6 @@ def status(project: Project, cluster: Cluster, lag: Lag | None = None) -> Status
 def now() -> datetime:
     """The time that ages are counted from."""
     return datetime.now(timezone.utc)
-
-
-def _lag(project: Project, data: bytes | None, lag: Lag | None) -> str | None:
-    if lag is None or data is None:
-        return None
-    try:
-        return lag(project, read(data).committed)
-    except MarkerError:
-        return None
 
 
 def _out_of_step(project: Project) -> tuple[str, ...]:

@@ -131,8 +131,8 @@ def _other_form(old: Facts, was: MarkerFact, is_: MarkerFact, new: Facts, where:
         "SG411",
         f"the marker takes another form: {was} -> {is_}",
         f"The position in {_marker_place(old)} is an index and numbered files, and would be read as one file:"
-        f" {refuses}. Nothing is written and nothing is lost, but the spout does not go on. There is no command that turns one"
-        f" form into the other, so take the edit back, or start over on purpose: {_DROPS[new.pachyderm]}.",
+        f" {refuses}. Nothing is written and nothing is lost, but the spout does not go on. There is no command that"
+        f" turns one form into the other, so take the edit back, or start over on purpose: {_DROPS[new.pachyderm]}.",
         (_set_back("marker", str(was), where), *_start_over(old, where)),
     )
 

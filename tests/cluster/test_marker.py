@@ -124,18 +124,39 @@ def test_status_at_length_and_in_lines(cluster, deployed, spoutgen, project, tmp
 
 
 @pytest.mark.parametrize(
-    ("version", "log", "is_told"), [("1.10.5", True, True), ("1.10.5", False, False), ("1.13.4", True, False)]
+    ("version", "log", "is_told"),
+    [
+        ("1.10.5", "parent commit spoutmarker@{} has not been finished", True),
+        ("1.9.12", "error running spout: parent commit {} has not been finished, retrying in: 1s", True),
+        ("1.10.5", None, False),
+        ("1.10.5", "parent commit spoutmarker@0123456789abcdef0123456789abcdef has not been finished", False),
+        ("1.13.4", "parent commit spoutmarker@{} has not been finished", False),
+    ],
 )
 def test_a_dead_pod_s_open_commit_is_named_where_nobody_cleans_it_up(
     cluster, deployed, spoutgen, version, log, is_told
 ):
+    """One that a worker has just opened is fine, also where the log still speaks of another that was deleted since."""
     folder, way = deployed
     cluster.version = version
     open_commit = cluster.commit("spoutmarker", "master", {}, is_open=True)
     if log:
-        cluster.logs["spoutmarker"] = [f"parent commit spoutmarker@{open_commit} has not been finished"]
+        cluster.logs["spoutmarker"] = [log.format(open_commit)]
     found = spoutgen("status", folder, *way)
     assert (f"pachctl delete commit spoutmarker@{open_commit}" in found.out) == is_told
+    assert spoutgen("status", folder, *way, "--check", "--no-lag").status == int(is_told)
+
+
+def test_an_open_commit_of_a_stopped_pipeline_is_a_dead_pod_s(cluster, deployed, spoutgen):
+    folder, way = deployed
+    cluster.version = "1.9.12"
+    cluster.pipelines["spoutmarker"].state = pps_pb2.PIPELINE_PAUSED
+    cluster.pipelines["spoutmarker"].stopped = True
+    open_commit = cluster.commit("spoutmarker", "master", {}, is_open=True)
+    said = f"pachctl delete commit spoutmarker@{open_commit}"
+    assert said in spoutgen("status", folder, *way).out
+    [data] = json.loads(spoutgen("status", folder, *way, "--format", "json").out)["pipelines"]
+    assert said in data["advice"][0]
 
 
 def test_logs(cluster, deployed, spoutgen):

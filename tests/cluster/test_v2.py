@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
+import grpc
 import pytest
 from interruptions import lose
 from pachd1 import TOKEN
+from pachyderm_sdk import Client
 
 from spoutgen.cluster.connect import Wish, connected
+from spoutgen.local import pipelines
 from spoutgen.local.home import Home
 from spoutgen.local.pachd import serve
 from spoutgen.local.store import Store
@@ -171,6 +176,42 @@ def test_from_1_to_2_with_the_position(cluster, server, folder, project, spoutge
         assert spoutgen("deploy", folder, "--wait", "0s").status == 0
         assert spoutgen("marker", "import", tmp_path / "kept", folder, "--stop").status == 0
         assert spoutgen("marker", "export", folder).out == TWO
+
+
+def test_a_server_before_2_8_is_asked_in_its_own_words(project, spoutgen, config, tmp_path):
+    """It has no CreatePipelineV2 and gives back no spec as it was submitted; what it makes is the same pipeline."""
+    more = (
+        "pachyderm: 2\ndescription: all of it\nenv: {someKey: '1', ZERO: '0'}\n"
+        "secrets:\n- {name: s, key: k, env: S}\n- {name: t, mount: /t}\n"
+        "resources:\n  requests: {cpu: 0.5, memory: 64MiB}\n  limits: {memory: 128MiB}\n"
+        "pipeline:\n  schedulingSpec: {nodeSelector: {diskType: ssd}}\n  podPatch: '[]'\n"
+    )
+    folder = project(more=more)
+    document = json.loads((folder / "pipeline.json").read_text())
+    with serve(Home(tmp_path / "home"), tokens=[TOKEN], version=(2, 7, 4)) as server:
+        config(pachd_address=f"grpc://127.0.0.1:{server.port}")
+        client = Client(port=server.port, auth_token=TOKEN)
+        with pytest.raises(grpc.RpcError) as unknown:
+            client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(document))
+        assert unknown.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        made = spoutgen("deploy", folder)
+        assert (made.status, made.err) == (0, "")
+        with Store(tmp_path / "home" / "store.db") as store:
+            kept = dict(pipelines.inspect(store, "spoutmarker").spec.document)
+        kept["pipeline"].pop("project")
+        assert kept == document
+        assert "up to date: version 1" in spoutgen("deploy", folder).out
+        spoutgen("set", "source.symbol=*", folder)
+        spoutgen("update", folder)
+        updated = spoutgen("deploy", folder)
+        assert updated.status == 0
+        changed = [line for line in updated.out.splitlines() if "->" in line]
+        assert changed == ['spoutmarker:   source.symbol: "." -> "*"']
+        (tmp_path / "kept").write_text(TWO)
+        assert spoutgen("marker", "import", tmp_path / "kept", folder, "--stop").status == 0
+        found = spoutgen("status", folder)
+        assert "Cluster: Pachyderm 2.7.4" in found.out
+        assert "Version: 2\nState: running\nDrift: no" in found.out
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,19 @@ def test_a_marker_under_another_name_is_not_taken_for_none(stage):
     assert stage.sink().resume() is None
 
 
+def test_a_reset_is_no_renamed_marker_whatever_folders_there_are(stage):
+    """An older `output.path` has left a folder, and so have dead letters."""
+    sink = stage.sink()
+    sink.resume()
+    stage.write(sink, 0, 3)
+    stage.put(("/older/1", b"1"), ("/dead/1", b"1"))
+    with refused("with mymark, and without /another"):
+        stage.sink(path="{kind}/{first}", marker="another").resume()
+    stage.sidecar.pfs.delete_file(commit=HEAD, path="/mymark")
+    assert stage.sink().resume() is None
+    assert stage.sink(path="now/{first}").resume() is None
+
+
 @pytest.mark.parametrize("is_prefix", [False, True])
 def test_the_pyramid(stage, is_prefix):
     import dataclasses

@@ -130,7 +130,10 @@ def test_probe(broker, kind):
     assert rabbitmq.probe(broker.options(queue=stream, mode="stream"), None) == [(f"stream {stream}", "empty")]
     broker.publish(queue, b"a", b"b")
     broker.publish(stream, b"a", b"b", b"c")
-    assert rabbitmq.probe(broker.options(queue=queue), 17) == [(f"queue {queue}", "2 messages ready, 0 consumers")]
+    assert rabbitmq.probe(broker.options(queue=queue), 17) == [
+        (f"queue {queue}", "2 messages ready, 0 consumers"),
+        ("lag", "2 messages"),
+    ]
     assert rabbitmq.probe(broker.options(queue=stream, mode="stream"), 2) == [
         (f"stream {stream}", "offsets 0 to 2"),
         ("lag", "1 record"),

@@ -183,11 +183,12 @@ class ApiSink:
         except grpc.RpcError as error:
             if not _is_missing(error):
                 raise
-        data = self._config.output.path.split("/")[0]
+        # A marker is a file at the root. A folder there is data: this `output.path`, an older one, or dead letters.
+        data = [path for path in (self._config.output.path, self._config.output.dead_letters) if "/" not in path]
         listed = self._client.pfs.list_file(file=pfs.File(commit=commit, path="/"))
-        there = [info.file.path.strip("/") for info in listed]
-        strange = [name for name in there if name != data and not name.startswith(self._config.marker)]
-        if not strange or "{" in data:
+        there = [info.file.path.strip("/") for info in listed if info.file_type == pfs.FileType.FILE]
+        strange = [name for name in there if name not in data and not name.startswith(self._config.marker)]
+        if not strange or any("{" in name for name in data):
             return None
         raise FatalError(
             "marker",

@@ -51,12 +51,14 @@ def serve(
     pods: Pods | None = None,
     checkpoint: Callable[[str], None] = lambda _: None,
     on_commit: Callable[[Commit], None] = lambda _: None,
+    version: tuple[int, int, int] = VERSION,
 ) -> Iterator[Pachd]:
     """Serve the store of ``home`` on this machine until the block ends. Raises MachineError SG508 without the SDK.
 
     With ``tokens`` only callers with one of these are answered. ``pods`` is told when a pipeline's pod is to be
     replaced or removed. ``checkpoint`` is called with each step ("modify: received", "modify: staged", "modify:
-    committed", "finish: before", "finish: after"), ``on_commit`` with each commit once it is finished.
+    committed", "finish: before", "finish: after"), ``on_commit`` with each commit once it is finished. A server of a
+    ``version`` before 2.8 has no CreatePipelineV2, and does not give back the spec as it was submitted.
     """
     check_sdk()
     from spoutgen.local.pachd import pfs, pps, system
@@ -66,7 +68,7 @@ def serve(
 
     commits = Commits(Store.create(home.store, is_shared=True), checkpoint, on_commit)
     pods = pods or pps.Pods(lambda _: None, lambda _: None)
-    methods = {**pfs.methods(commits), **pps.methods(commits, home, pods), **system.methods(VERSION)}
+    methods = {**pfs.methods(commits), **pps.methods(commits, home, pods, version), **system.methods(version)}
     transactions = Transactions(commits, dict(methods), commits.wake)
     methods |= transactions.methods()
     keys: dict[str, Any] = {"tokens": frozenset(tokens), "transact": transactions.add}

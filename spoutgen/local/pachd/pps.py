@@ -34,6 +34,8 @@ _STATES = {
     "crashing": pps.PipelineState.PIPELINE_CRASHING,
 }
 _FOLLOW_SECONDS = 0.1
+# v2.8.0:src/pps/pps.proto has CreatePipelineV2 and user_spec_json, v2.7.4 has neither.
+_FIRST_WITH_V2 = (2, 8, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,9 @@ class Pods:
     remove: Callable[[str], None]
 
 
-def methods(commits: Commits, home: Home, pods: Pods) -> dict[str, Method]:
-    """The calls, by name."""
-    service = Pps(commits, home, pods)
+def methods(commits: Commits, home: Home, pods: Pods, version: tuple[int, int, int]) -> dict[str, Method]:
+    """The calls, by name, of a server of that version."""
+    service = Pps(commits, home, pods, has_v2=version >= _FIRST_WITH_V2)
     table = {
         "CreatePipeline": Method(pps.CreatePipelineRequest, service.create_pipeline, in_transaction=True),
         "CreatePipelineV2": Method(pps.CreatePipelineV2Request, service.create_pipeline_v2, in_transaction=True),
@@ -61,14 +63,17 @@ def methods(commits: Commits, home: Home, pods: Pods) -> dict[str, Method]:
         "DeletePipeline": Method(pps.DeletePipelineRequest, service.delete_pipeline),
         "GetLogs": Method(pps.GetLogsRequest, service.get_logs, "stream out"),
     }
+    if version < _FIRST_WITH_V2:
+        del table["CreatePipelineV2"]
     return {f"pps_v2.API/{name}": method for name, method in table.items()}
 
 
 class Pps:
     """Answers the calls from the store of ``commits``; logs are in ``home``."""
 
-    def __init__(self, commits: Commits, home: Home, pods: Pods) -> None:
+    def __init__(self, commits: Commits, home: Home, pods: Pods, *, has_v2: bool) -> None:
         self._commits = commits
+        self._has_v2 = has_v2
         self._home = home
         self._pods = pods
 
@@ -169,14 +174,15 @@ class Pps:
 
     def inspect_pipeline(self, request: Any, call: Call) -> Any:
         with self._commits.locked():
-            return _info(self._find(self._name(request.pipeline)), request.details)
+            return _info(self._find(self._name(request.pipeline)), request.details, has_spec=self._has_v2)
 
     def list_pipeline(self, request: Any, call: Call) -> Iterator[Any]:
         projects = {project.name for project in request.projects}
         wanted = self._name(request.pipeline) if request.pipeline.name else None
         with self._commits.locked() as store:
             found = [p for p in pipelines.pipelines(store) if wanted in (None, p.name)]
-        yield from (_info(p, request.details) for p in found if not projects or split(p.name)[0] in projects)
+        found = [p for p in found if not projects or split(p.name)[0] in projects]
+        yield from (_info(p, request.details, has_spec=self._has_v2) for p in found)
 
     def get_logs(self, request: Any, call: Call) -> Iterator[Any]:
         name = self._name(request.pipeline)
@@ -232,7 +238,7 @@ def _lines(file: Path, offset: int) -> tuple[list[str], int]:
     return whole.decode("utf-8", "replace").splitlines(), offset + len(whole)
 
 
-def _info(pipeline: Pipeline, has_details: bool) -> Any:
+def _info(pipeline: Pipeline, has_details: bool, *, has_spec: bool) -> Any:
     project, name = split(pipeline.name)
     kinds = pps.PipelineInfoPipelineType
     info = pps.PipelineInfo(
@@ -248,9 +254,9 @@ def _info(pipeline: Pipeline, has_details: bool) -> Any:
         reason=pipeline.reason,
         parallelism=1,
         type=kinds.PIPELINE_TYPE_SPOUT if pipeline.spec.is_spout else kinds.PIPELINE_TYPE_TRANSFORM,
-        user_spec_json=json.dumps(pipeline.spec.document, ensure_ascii=False),
-        effective_spec_json=json.dumps(pipeline.spec.document, ensure_ascii=False),
     )
+    if has_spec:
+        info.user_spec_json = info.effective_spec_json = json.dumps(pipeline.spec.document, ensure_ascii=False)
     if has_details:
         info.details = _details(pipeline)
     return info

@@ -325,7 +325,7 @@ def test_probe_says_what_there_is(tmp_path):
     rig.write("a")
     rig.read()
     rig.write("bc")
-    assert probe(rig.options, rig.position) == [("app.log", "1 file, 3 bytes to be read")]
+    assert probe(rig.options, rig.position) == [("app.log", "1 file, 3 bytes to be read"), ("lag", "3 bytes")]
     rig.path.unlink()
     assert "is gone" in probe(rig.options, rig.position)[-1][1]
     with pytest.raises(FatalError, match="no folder"):

@@ -17,7 +17,7 @@ _PATIENCE = 20  # looks at a folder in which somebody renames files
 
 
 def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[str, str]]:
-    """A row for each log: how many files and bytes, and where the marker stands."""
+    """A row for each log: how many files and bytes, and where the marker stands; then the lag, unless some is lost."""
     pattern = str(options["files"])
     root = folder.root(pattern)
     if not os.access(root, os.R_OK | os.X_OK):
@@ -35,6 +35,7 @@ def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[s
                 break
             time.sleep(0.05)
         rows = [("files", f"no file matches {pattern} yet; it is waited for")] if not logs.by_name else []
+        lost, behind = [], 0
         for log in logs.by_name.values():
             known = [each for each in log.generations.values() if each.found]
             unread = sum(file.size for file in log.waiting)
@@ -42,9 +43,10 @@ def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[s
             files = len(known) + len(log.waiting)
             _readable(log.waiting)
             rows.append((log.name, f"{files} file{'s' if files != 1 else ''}, {unread} bytes to be read"))
+            behind += unread
             if log.last is not None and log.last.found is None:
-                rows.append((log.name, f"what was read up to byte {log.last.place.offset} is gone (`on_lost`)"))
-        return rows
+                lost.append((log.name, f"what was read up to byte {log.last.place.offset} is gone (`on_lost`)"))
+        return [*rows, *lost] if lost else [*rows, ("lag", f"{behind} bytes")]
     finally:
         logs.close()
 

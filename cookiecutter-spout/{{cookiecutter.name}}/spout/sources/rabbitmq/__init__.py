@@ -41,7 +41,8 @@ def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[s
         )
     if options["mode"] == "queue":
         messages, consumers = ready(options)
-        return [(f"queue {name}", f"{_counted(messages, 'message')} ready, {_counted(consumers, 'consumer')}")]
+        there = (f"queue {name}", f"{_counted(messages, 'message')} ready, {_counted(consumers, 'consumer')}")
+        return [there, ("lag", _counted(messages, "message"))]
     found = look(options, "first")
     if found is None:
         return [(f"stream {name}", "empty")]
