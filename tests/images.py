@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,34 +40,37 @@ def need(*programs: str) -> None:
 
 
 def storage_driver(folder: Path) -> str:
-    """How images are kept below ``folder``: by overlay, or as whole copies where it cannot be mounted."""
-    for name in ("lower", "upper", "work", "merged"):
-        (folder / "overlay-trial" / name).mkdir(parents=True, exist_ok=True)
-    trial = folder / "overlay-trial"
-    options = f"lowerdir={trial}/lower,upperdir={trial}/upper,workdir={trial}/work"
-    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(trial / "merged")]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        return "vfs"
-    subprocess.run(["umount", str(trial / "merged")], check=True)
-    return "overlay"
+    """How images are kept below ``folder``: by overlay, or as whole copies where buildah says that it cannot."""
+    configuration = _configured(folder / "overlay-trial", "overlay", None)
+    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(configuration)}
+    tried = subprocess.run(["buildah", "images"], env=environment, capture_output=True, check=False)
+    return "overlay" if tried.returncode == 0 else "vfs"
+
+
+def _configured(folder: Path, driver: str, shared: Path | None) -> Path:
+    """The file that tells buildah to keep its images below ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "storage.conf"
+    more = f'additionalimagestores = ["{shared}"]\n' if shared else ""
+    file.write_text(
+        f'[storage]\ndriver = "{driver}"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
+        f"[storage.options]\n{more}"
+        '[storage.options.overlay]\nskip_mount_home = "true"\n'  # a mount that would outlive the tests
+    )
+    return file
 
 
 class Buildah:
     """buildah on a storage below ``folder``; ``shared`` is a second one that is only read."""
 
     def __init__(self, folder: Path, shared: Path | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        more = f'additionalimagestores = ["{shared}"]\n' if shared else ""
-        storage = f'[storage]\ndriver = "{storage_driver(folder)}"\nrunroot = "{folder}/run"\n'
-        storage += f'graphroot = "{folder}/graph"\n[storage.options]\n{more}'
-        storage += '[storage.options.overlay]\nskip_mount_home = "true"\n'  # which would outlive the tests
-        (folder / "storage.conf").write_text(storage)
+        configuration = _configured(folder, storage_driver(folder), shared)
         self._registries = folder / "registries.conf"
         self._registries.write_text("")
         (folder / "auth.json").write_text("{}")  # whoever is logged in elsewhere is not so here
         self.environment = {
-            "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+            "CONTAINERS_STORAGE_CONF": str(configuration),
             "CONTAINERS_REGISTRIES_CONF": str(self._registries),
             "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
             "BUILDAH_ISOLATION": "chroot",
@@ -100,6 +104,16 @@ class Buildah:
             yield Path(self.run("mount", container))
         finally:
             self.run("rm", container)
+
+
+@contextmanager
+def buildah_on(shared: Path) -> Iterator[Buildah]:
+    """buildah that also has the images of a storage of `base_image`; beside it, so that both keep images in one way."""
+    buildah = Buildah(Path(tempfile.mkdtemp(prefix="session-", dir=shared.parents[1])), shared)
+    try:
+        yield buildah
+    finally:
+        buildah.remove()
 
 
 def base_image(cache: Path) -> Path:

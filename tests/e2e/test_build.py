@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from images import BASE, BASE_WITH_PIP, Buildah, base_image, base_with_pip, need
+from images import BASE, BASE_WITH_PIP, Buildah, base_image, base_with_pip, buildah_on, need
 from local_shell import Shell
 from registry import registry
 
@@ -55,23 +55,19 @@ PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
-def buildah(request, tmp_path_factory):
+def buildah(request):
     """buildah with the base image; what is built goes away with the tests."""
     need("buildah", "debootstrap", "unshare")
-    base = base_image(request.config.cache.mkdir("spoutgen-base-image"))
-    buildah = Buildah(tmp_path_factory.mktemp("buildah"), base)
-    yield buildah
-    buildah.remove()
+    with buildah_on(base_image(request.config.cache.mkdir("spoutgen-base-image"))) as buildah:
+        yield buildah
 
 
 @pytest.fixture(scope="module")
-def with_pip(request, tmp_path_factory):
+def with_pip(request):
     """buildah with the base image that has pip and the wheels of the Pachyderm SDK."""
     need("buildah", "debootstrap", "unshare")
-    base = base_with_pip(request.config.cache.mkdir("spoutgen-base-image"), PACHYDERM_SDK)
-    buildah = Buildah(tmp_path_factory.mktemp("buildah-with-pip"), base)
-    yield buildah
-    buildah.remove()
+    with buildah_on(base_with_pip(request.config.cache.mkdir("spoutgen-base-image"), PACHYDERM_SDK)) as buildah:
+        yield buildah
 
 
 @pytest.fixture(scope="module")
