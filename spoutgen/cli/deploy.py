@@ -13,6 +13,7 @@ spoutgen deploy --marker FILE        a new pipeline that goes on from what `mark
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -110,11 +111,14 @@ def _marker(file: str, folders: list[Path]) -> bytes:
 def _deploy(wish: Wish, options: Options, say: Callable[[str, str], None], is_plan_told: bool, folder: Path) -> None:
     from spoutgen.deployment.deploy import deploy, make_plan
     from spoutgen.deployment.project import read_project
+    from spoutgen.deployment.taking import is_taken
     from spoutgen.project.step import check_image, check_in_step
 
     check_in_step(folder)
     check_image(folder)
     project = read_project(folder)
+    if options.marker is not None and project.facts.source != "symbol":
+        is_taken(folder, project.document, options.marker, os.environ)
     with cluster_of(project, wish) as cluster:
         made = make_plan(project, cluster, options)
         for line in plan_lines(made, cluster.address) if is_plan_told else ():

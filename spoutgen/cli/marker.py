@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,11 +144,15 @@ def _set(place: Place, args: argparse.Namespace) -> None:
     from spoutgen.deployment.position import made
 
     try:
-        position = json.loads(args.position)
+        position = json.loads(args.position, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         hint = "e.g. '{\"offset\": 17}'; `spoutgen marker show --format json` shows one"
         raise UsageError(Diagnostic("SG901", f"the position is not JSON: {error}", None, hint)) from error
     _put(place, args, made(position, place.facts, place.read()))
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _rewind(place: Place, args: argparse.Namespace) -> None:
@@ -178,9 +183,12 @@ def _reset(place: Place, args: argparse.Namespace) -> None:
 
 def _put(place: Place, args: argparse.Namespace, data: bytes) -> None:
     from spoutgen.deployment.position import check_fits, in_words
+    from spoutgen.deployment.taking import is_taken
     from spoutgen.report import printable
 
-    marker = check_fits(data, place.facts, place.read())
+    # Where the runtime cannot be asked, the marker that is there says how the source is named.
+    is_known = place.facts.source != "symbol" and is_taken(args.folder, place.document, data, os.environ)
+    marker = check_fits(data, place.facts, None if is_known else place.read())
     with place.changing(args.stop):
         if place.read() != data:
             place.write(data)

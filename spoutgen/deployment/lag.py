@@ -24,12 +24,14 @@ ROW = "lag"  # the name that a probe gives the row with it
 class Lag:
     """``amount`` in the source's own words ("12 records"); where it is None, ``note`` says why.
 
-    ``is_blind`` says that the source has nothing outside that could be looked at, from anywhere.
+    ``is_blind`` says that the source has nothing outside that could be looked at, from anywhere; ``is_refused`` that
+    the runtime does not take the marker.
     """
 
     amount: str | None
     note: str | None = None
     is_blind: bool = False
+    is_refused: bool = False
 
 
 def look(
@@ -49,7 +51,8 @@ def look(
     if found.outcome == "blind":
         return Lag(None, "the source has nothing outside to look at", is_blind=True)
     if found.problem:
-        return Lag(None, _brief(found.problem))
+        is_refused = found.outcome == "refused" and found.problem.startswith("marker:")
+        return Lag(None, _brief(found.problem), is_refused=is_refused)
     amount = next((how for what, how in found.rows if what == ROW), None)
     if amount is not None:
         return Lag(amount)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from spoutgen.cluster.client import MARKER_BRANCH, Cluster, CommitFact, LivePipeline
 from spoutgen.cluster.failures import ClusterError, problem
@@ -36,6 +36,10 @@ class Place(Protocol):
     @property
     def facts(self) -> Facts:
         """Which spout it is."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The pipeline, as it is live."""
 
     def commits(self, number: int) -> list[CommitFact]:
         """The newest commits of the marker's branch, newest first."""
@@ -66,6 +70,7 @@ class ClusterPlace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.document = pipeline.document
         self.facts = facts(pipeline.document, cluster.target)
         self._name = marker_name(self.facts)
         self._has_parts = self.facts.marker is not None and self.facts.marker.is_prefix
@@ -161,6 +166,11 @@ class LocalPlace:
     def facts(self) -> Facts:
         """Which spout it is."""
         return facts(self.pipeline.spec.document, self.target)
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The pipeline."""
+        return self.pipeline.spec.document
 
     @property
     def target(self) -> int:

@@ -52,6 +52,9 @@ class MarkerError(ProjectError):
 def read(data: bytes) -> MarkerFile:
     """What the bytes of a marker say. Raises MarkerError."""
     if not data.startswith(OPENING):
+        if b'"spoutgen_marker"' in data and _is_json(data):
+            message = "the marker was laid out anew by another program; its bytes begin with " + OPENING.decode()
+            raise MarkerError(message, "take the bytes that `spoutgen marker export` printed, as they are")
         position = _pyramid(data)
         return MarkerFile("pyramid", None, None, _one_less(position), position)
     try:
@@ -88,6 +91,9 @@ def check_fits(data: bytes, facts: Facts, now: bytes | None) -> MarkerFile:
     Raises MarkerError where the runtime would refuse it, or it comes from another source.
     """
     marker, wanted = read(data), kind_of(facts)
+    if marker.kind == "pyramid" and _is_json(data):
+        message = "the marker is JSON that is none of spoutgen's; its bytes begin with " + OPENING.decode()
+        raise MarkerError(message, "take the bytes that `spoutgen marker export` printed, as they are")
     if marker.kind != wanted and (marker.kind, wanted) != ("pyramid", "index"):  # it makes parts of a plain one
         raise MarkerError(
             f"the marker is {_KINDS[marker.kind]}; {facts.name} takes {_KINDS[wanted]}",
@@ -176,6 +182,14 @@ def _lines(position: Mapping[str, Any]) -> Iterator[bytes]:
         for _ in range(count):
             end += length
             yield position["line"][:end].encode() + b"\n"
+
+
+def _is_json(data: bytes) -> bool:
+    """Whether it is a JSON list or object, and no pyramid but by chance: a single line."""
+    try:
+        return isinstance(json.loads(data), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _pyramid(data: bytes) -> dict[str, Any]:

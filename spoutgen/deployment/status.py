@@ -61,11 +61,12 @@ def status(project: Project, cluster: Cluster, look: Look | None = None) -> Stat
         return Status(project, version, None, (), local, (), "none", None, None, ())
     if not live.is_spout:
         advice = (f"the pipeline {live.name!r} is not a spout; give the spec another name",)
-        return Status(project, version, live, settings_between(live, project), local, (), "none", None, None, advice)
+        return Status(project, version, live, (), local, (), "none", None, None, advice)
     old = facts(live.document, cluster.target)
     words, data = marker_of(cluster, live, old)
     marked = ClusterPlace(cluster, live).commits(_COMMITS) if old.marker else []
     newest = next((each.finished for each in marked if each.finished and not each.error), None)
+    lag = look(project, live, data) if look is not None and old.marker else None
     commits = cluster.commits(live.name, str(live.document.get("output_branch") or "master"), _COMMITS)
     return Status(
         project=project,
@@ -76,8 +77,8 @@ def status(project: Project, cluster: Cluster, look: Look | None = None) -> Stat
         commits=tuple(commits),
         marker=words,
         marker_time=newest,
-        lag=look(project, live, data) if look is not None and old.marker else None,
-        advice=tuple(_advice(live, version, commits, cluster)),
+        lag=lag,
+        advice=(*_advice(live, version, commits, cluster), *(_refusal(lag) if lag else ())),
     )
 
 
@@ -94,6 +95,11 @@ def _out_of_step(project: Project) -> tuple[str, ...]:
         except SpoutgenError as error:
             found += [diagnostic.message for diagnostic in error.diagnostics]
     return tuple(found)
+
+
+def _refusal(lag: Lag) -> tuple[str, ...]:
+    hint = "`spoutgen marker import FILE --stop`, or `marker rewind`, puts another in its place"
+    return (f"the spout does not go on from its marker: {lag.note}; {hint}",) if lag.is_refused else ()
 
 
 def _advice(live: LivePipeline, version: str, commits: list[CommitFact], cluster: Cluster) -> list[str]:

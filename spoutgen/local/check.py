@@ -64,8 +64,12 @@ def check(
     environment: Mapping[str, str],
     marker: bytes | None,
     seconds: float,
+    *,
+    is_marker_only: bool = False,
 ) -> Finding:
     """Look at the source of the project in ``folder``, for ``seconds`` at most; ``marker`` is its marker, if any.
+
+    With ``is_marker_only`` the source is left alone: is the marker one that this runtime goes on from?
 
     Raises ProjectError SG403 if the project's runtime is too old to look.
     """
@@ -77,10 +81,10 @@ def check(
         if marker is not None:
             copy = Path(name) / "marker"
             copy.write_bytes(marker)
-            arguments.append(str(copy))
+            arguments += [str(copy), *(["only"] if is_marker_only else [])]
         found = common_environment(spec, {"SPOUT_PFS_ROOT": name}, secrets, environment)
         status, out, err = _ran(arguments, folder, found, seconds)
-    made = _finding(status, out, err, seconds)
+    made = _finding(status, out.replace(f"{name}/marker", "the marker"), err, seconds)
     return replace(
         made,
         rows=tuple((secrets.masked(what), secrets.masked(how)) for what, how in made.rows),

@@ -1,4 +1,7 @@
-"""`status`: how far a spout is behind its source, asked of the source from here; or why that is not known."""
+"""What the project's runtime is asked from here: how far the spout is behind its source, and whether it takes a marker.
+
+Where that is not known, why not.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +158,12 @@ def test_what_else_there_may_be_instead_of_a_lag(server, spoutgen, custom, proje
     assert looked(spoutgen, folder) == (None, "the project's runtime has no check")
     other = {"spoutgen_marker": 1, "spout": "numbers", "source": "custom:b", "committed": 1, "writing": None}
     at(server, folder.parent / "numbers", other)
-    assert looked(spoutgen, folder.parent / "numbers")[1].startswith("marker: found ")
+    numbers = folder.parent / "numbers"
+    says = "marker: found the marker of source 'custom:b'; expected one of source 'custom:a'"
+    assert looked(spoutgen, numbers) == (None, says)
+    refused = spoutgen("status", numbers, "--check", "--timeout", "60s")
+    assert refused.status == 1
+    assert f"To do: the spout does not go on from its marker: {says}" in refused.out
     assert looked(spoutgen, project(folder="not deployed"))[0] is None
 
 
@@ -173,3 +181,52 @@ def test_of_several_only_when_asked_and_each_reason_once(server, spoutgen, custo
     assert all(line.endswith(" -") for line in lines[1:5])
     reason = "ConnectionRefusedError: nobody listens at there"
     assert lines[6:] == [f"the lag of away1, away2, away3 and 1 more is not known: {reason}"]
+
+
+def marker_of(source, committed=17, spout="numbers"):
+    marker = {"spoutgen_marker": 1, "spout": spout, "source": source, "committed": committed, "writing": None}
+    return json.dumps(marker, separators=(",", ":")) + "\n"
+
+
+def test_a_marker_of_another_source_is_refused_by_whom_it_is_for(server, spoutgen, custom, tmp_path):
+    """Nobody else knows how the source is named, not even the marker that is there: it may be the wrong one."""
+    folder, kept = custom(), tmp_path / "kept"
+    kept.write_text(marker_of("custom:b"))
+    for words in (
+        ["deploy", folder, "--marker", kept],
+        ["deploy", folder],
+        ["marker", "import", kept, folder, "--stop"],
+    ):
+        ran = spoutgen(*words)
+        if words[1:] == [folder]:
+            assert ran.status == 0
+            continue
+        assert ran.status == 1
+        assert ran.err.startswith("SG612 marker: found the marker of source 'custom:b'")
+    assert server.head("numbers", "marker") is None
+    at(server, folder, json.loads(marker_of("custom:b")))
+    kept.write_text(marker_of("custom:a"))
+    assert spoutgen("marker", "import", kept, folder, "--stop").status == 0
+    assert server.head("numbers", "marker")["/at"].decode() == marker_of("custom:a")
+    back = spoutgen("marker", "rewind", "--commits", "1", folder, "--stop")
+    assert back.err.startswith("SG612 marker: found the marker of source 'custom:b'")
+
+
+def test_where_the_runtime_cannot_be_asked_the_marker_that_is_there_tells(server, spoutgen, custom, tmp_path):
+    folder, kept = deployed(server, spoutgen, custom()), tmp_path / "kept"
+    (folder / "source.py").write_text("import nowhere_to_be_found\n")
+    kept.write_text(marker_of("custom:b"))
+    refused = spoutgen("marker", "import", kept, folder, "--stop")
+    assert refused.err.startswith(
+        "SG612 the marker is a position in the source 'custom:b', this spout reads 'custom:a'"
+    )
+    kept.write_text(marker_of("custom:a"))
+    assert spoutgen("marker", "import", kept, folder, "--stop").status == 0
+
+
+def test_odd_positions(server, spoutgen, custom):
+    folder = deployed(server, spoutgen, custom())
+    for text in ("NaN", "[1, -Infinity]", "{", "seven"):
+        refused = spoutgen("marker", "set", text, folder, "--stop")
+        assert refused.status == 2
+        assert refused.err.startswith("SG901 the position is not JSON")

@@ -86,6 +86,9 @@ def test_rewind_to_a_commit_and_what_export_prints_import_takes(cluster, deploye
         (b'{"spoutgen_marker":1,"spout":"spoutmarker","source":"symbol","steps":[[1,1]],"line":"."}\n', "in parts"),
         (b'{"spoutgen_marker":1,"spo', "cut or broken"),
         (b'{"spoutgen_marker":7}', "format 7"),
+        (b"[1, 2]\n", "JSON that is none of spoutgen's"),
+        (b'{"a": 1}\n', "JSON that is none of spoutgen's"),
+        (b'{\n  "spoutgen_marker": 1\n}\n', "laid out anew by another program"),
     ],
 )
 def test_what_the_runtime_would_refuse_is_refused_before(cluster, deployed, spoutgen, tmp_path, data, says):

@@ -9,6 +9,7 @@ import pytest
 from interruptions import lose
 from pachd1 import TOKEN
 from pachyderm_sdk import Client
+from pachyderm_sdk.api import pps
 
 from spoutgen.cluster.connect import Wish, connected
 from spoutgen.local import pipelines
@@ -89,6 +90,22 @@ def test_a_renamed_marker_is_moved(pachd, folder, spoutgen, tmp_path):
     with Store(tmp_path / "home" / "store.db") as store:
         for commit in store.commits("spoutmarker", "master"):
             assert files_at(store, commit.id) in ([], ["/mymark"], ["/position"]), "never both, never none between"
+
+
+def test_a_pipeline_that_is_no_spout_is_left_alone(pachd, folder, spoutgen, tmp_path):
+    document = {"pipeline": {"name": "spoutmarker"}, "transform": {"image": "x:1", "cmd": ["a"]}}
+    client = Client(port=pachd.port, auth_token=TOKEN)
+    client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(document))
+    (tmp_path / "kept").write_text(TWO)
+    kept = str(tmp_path / "kept")
+    for words in (["deploy"], ["deploy", "--marker", kept], ["marker", "show"], ["marker", "import", kept, "--stop"]):
+        refused = spoutgen(*words, folder)
+        assert (refused.status, refused.err[:5]) == (3, "SG606"), words
+    found = spoutgen("status", folder, "--check")
+    assert found.status == 1
+    assert "To do: the pipeline 'spoutmarker' is not a spout" in found.out
+    assert "on the cluster," not in found.out, "what a spout has and it has not is no drift"
+    assert client.pps.inspect_pipeline(pipeline=pps.Pipeline(name="spoutmarker")).version == 1
 
 
 def files_at(store, ref):

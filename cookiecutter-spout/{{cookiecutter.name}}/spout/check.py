@@ -1,9 +1,10 @@
-"""Looks at the source and ends: what `spoutgen check` starts, as ``python -m spout.check SECONDS [MARKER]``.
+"""Looks at the source and ends: what `spoutgen check` starts, as ``python -m spout.check SECONDS [MARKER [only]]``.
 
 It takes the same configuration and variables as the spout, reads nothing and changes nothing there, and prints log
 lines. The last one says what came of it: ``found`` (rows of what and how much), ``blind`` (a source that there is
 nothing to look at), ``refused`` (the settings are wrong, with the remedy), ``no_driver``, or ``away`` (whatever else a
-driver raised). ``MARKER`` is a copy of the marker; after ``SECONDS`` the process kills itself, whatever a driver does.
+driver raised). ``MARKER`` is a copy of the marker, and with ``only`` nothing but that is looked at; after ``SECONDS``
+the process kills itself, whatever a driver does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from spout.records import Position
 from spout.sources import kind_of
 
 
-def main(seconds: float, marker: Path | None) -> int:
+def main(seconds: float, marker: Path | None, *, is_marker_only: bool = False) -> int:
     """Look, say what was found, and return the exit status: always 0, since the last line says it all."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -33,7 +34,7 @@ def main(seconds: float, marker: Path | None) -> int:
     try:
         config = read_config(os.environb)
         log = Log(stream, credentials(os.environ, config.credentials))
-        look(config, marker, log)
+        look(config, marker, log, is_marker_only=is_marker_only)
     except FatalError as error:
         facts = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
         event = "no_driver" if isinstance(error.__cause__, ImportError) else "refused"
@@ -43,12 +44,9 @@ def main(seconds: float, marker: Path | None) -> int:
     return 0
 
 
-def look(config: Config, marker: Path | None, log: Log) -> None:
+def look(config: Config, marker: Path | None, log: Log, *, is_marker_only: bool = False) -> None:
     """Say what the source has, and how far the marker is behind it."""
     kind = kind_of(config)
-    if kind.probe is None:
-        log.info("blind")
-        return
     rows: list[tuple[str, str]] = []
     position = None
     if marker is not None:
@@ -56,7 +54,10 @@ def look(config: Config, marker: Path | None, log: Log) -> None:
         position = announcement.committed
         told = [f"{word} up to {brief(json.dumps(at, ensure_ascii=False), 200)}" for word, at in _places(announcement)]
         rows.append(("marker", "; ".join(told)))
-    found = kind.probe(config.options, position)
+    if is_marker_only:
+        log.info("found", rows=rows)
+        return
+    found = None if kind.probe is None else kind.probe(config.options, position)
     if found is None:
         log.info("blind")
     else:
@@ -78,4 +79,5 @@ def _own_output() -> TextIO:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None))
+    given = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    sys.exit(main(float(sys.argv[1]), given, is_marker_only=sys.argv[3:] == ["only"]))
