@@ -98,7 +98,7 @@ def test_a_pipeline_that_is_no_spout_is_left_alone(pachd, folder, spoutgen, tmp_
     client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(document))
     (tmp_path / "kept").write_text(TWO)
     kept = str(tmp_path / "kept")
-    for words in (["deploy"], ["deploy", "--marker", kept], ["marker", "show"], ["marker", "import", kept, "--stop"]):
+    for words in (["deploy"], ["deploy", "--marker", kept], ["marker", "show"], ["marker", "import", kept]):
         refused = spoutgen(*words, folder)
         assert (refused.status, refused.err[:5]) == (3, "SG606"), words
     found = spoutgen("status", folder, "--check")
