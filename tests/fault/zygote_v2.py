@@ -1,9 +1,10 @@
-"""Starts spouts and pachds as quickly as a fork: everything is imported once, and nothing of gRPC is begun before.
+"""Starts the processes of stories as quickly as a fork: everything is imported once, nothing of gRPC is begun before.
 
     python zygote_v2.py
 
-One JSON order a line on standard input: ``{"role": "spout"|"pachd", ...}``; ``{"pid": N}`` is the answer, and
-``{"ended": N, "status": S}`` comes when the process is gone.
+One JSON order a line on standard input: ``{"order": K, "role": "spout"|"pachd"|"stranger", ...}``. ``{"order": K,
+"pid": N}`` is the answer; ``{"stopped": N}`` comes when a process has stopped itself, ``{"ended": N, "status": S}``
+when it is gone.
 """
 
 from __future__ import annotations
@@ -24,72 +25,34 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "cookiecutter-spout" / "{{cookiecutter.name}}"), str(HERE.parents[2])]
 
+import mutations_v2  # noqa: E402
 import pachyderm_sdk.client  # noqa: E402
 import spout.__main__ as program  # noqa: E402
 import spout.reconnect  # noqa: E402
+from pachyderm_sdk.api import pfs as pfs_messages  # noqa: E402
 from spout import api  # noqa: E402
 from spout.marker import JsonShape  # noqa: E402
-from spout.records import Limit, Record  # noqa: E402
 from spout.sources import Kind  # noqa: E402
+from streams_v2 import Numbers  # noqa: E402
 
 from spoutgen.local.home import Home  # noqa: E402
 from spoutgen.local.pachd import pfs, pps, serve, system, transactions, wire  # noqa: E402
 
 # Imported so that no child has to.
 SERVICES = (pfs, pps, system, transactions)
-
-
-class Numbers:
-    """1, 2, ..., last, each a line of a length of its own; how many a read returns is chance."""
-
-    identity, needs_ack = "numbers", False
-
-    def __init__(self, options: Any) -> None:
-        import random
-
-        self._last = options["last"]
-        self._random = random.Random(os.getpid())
-        self._at = 0
-
-    def open(self, position: Any) -> None:
-        self._at = position or 0
-
-    def read(self, limit: Limit, timeout: float) -> list[Record]:
-        first = self._at + 1
-        if first > self._last:
-            time.sleep(timeout)
-            return []
-        self._at = min(limit.until or self._last, self._at + self._random.randint(1, limit.records))
-        return [Record(line(n), n, f"{n:06}") for n in range(first, self._at + 1)]
-
-    def ack(self, position: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def line(n: int) -> bytes:
-    """The line of a number."""
-    return b"%d %s" % (n, bytes(48 + n % 10 for _ in range(n * 37 % 3000)))
-
-
-# The steps of the protocol at which a spout can be killed: method, before or after it.
-SPOUT_STEPS = tuple(
-    f"{when} {step}"
-    for step in ("resume", "clear", "finish", "read marker", "check head", "send", "message", "check commit", "wait")
-    for when in ("before", "after")
-)
-PACHD_STEPS = ("modify: received", "modify: staged", "modify: committed", "finish: before", "finish: after")
+HARMS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+}
 
 
 class Doom:
-    """Kills this process at the ``number``-th arrival at ``step``; or does ``harm`` there instead."""
+    """Does ``harm`` to this process at the ``number``-th arrival at ``step``."""
 
-    def __init__(self, step: str, number: int, harm: Callable[[], None] | None = None) -> None:
+    def __init__(self, step: str, number: int, harm: Callable[[], None]) -> None:
         self._step = step
         self._left = number
-        self._harm = harm or (lambda: os.kill(os.getpid(), signal.SIGKILL))
+        self._harm = harm
 
     def reach(self, step: str) -> None:
         """We are there."""
@@ -99,21 +62,21 @@ class Doom:
                 self._harm()
 
 
-def doomed(owner: Any, name: str, step: str, doom: Doom) -> None:
+def doomed(owner: Any, name: str, step: str, reach: Callable[[str], None]) -> None:
     """Let the method ``name`` of ``owner`` arrive before and after ``step``."""
     plain = getattr(owner, name)
 
     def around(*args: Any, **keys: Any) -> Any:
-        doom.reach(f"before {step}")
+        reach(f"before {step}")
         answer = plain(*args, **keys)
-        doom.reach(f"after {step}")
+        reach(f"after {step}")
         return answer
 
     setattr(owner, name, around)
 
 
 def spout_life(order: Any) -> None:
-    """A spout, which dies when it is told to."""
+    """A spout, which dies or stops when it is told to."""
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -126,9 +89,18 @@ def spout_life(order: Any) -> None:
         ("grpc.max_reconnect_backoff_ms", 200),
     ]
     spout.reconnect.FIRST_DELAY = 0.02
+    api.PATIENCE = order["finish_patience"]
     kind = Kind(lambda options, *_: Numbers(options), lambda config, name: JsonShape(config.marker, config.name, name))
     program.kind_of = lambda config: kind
-    doom = Doom(order["step"], order["number"])
+    mutations_v2.MUTATIONS[order["mutation"]].take_out()
+    dooms = [Doom(step, number, HARMS[harm]) for step, number, harm in order["dooms"]]
+    if dooms:
+        _arm(lambda step: [doom.reach(step) for doom in dooms])
+    os._exit(program.main())
+
+
+def _arm(reach: Callable[[str], Any]) -> None:
+    """Let the runtime say where it is."""
     for name, step in (
         ("resume", "resume"),
         ("check_head", "check head"),
@@ -137,81 +109,126 @@ def spout_life(order: Any) -> None:
         ("_marker_at", "read marker"),
         ("_finished", "wait"),
     ):
-        doomed(api.ApiSink, name, step, doom)
+        doomed(api.ApiSink, name, step, reach)
     plain = api._requests
 
     def requests(*args: Any) -> Any:
         for request in plain(*args):
-            doom.reach("before message")
+            reach("before message")
             yield request
-            doom.reach("after message")
+            reach("after message")
 
     api._requests = requests
     make = api.Client.new_in_cluster
 
     def client() -> Any:
         made = make()
-        doomed(made.pfs, "clear_commit", "clear", doom)
-        doomed(made.pfs, "finish_commit", "finish", doom)
+        doomed(made.pfs, "clear_commit", "clear", reach)
+        doomed(made.pfs, "finish_commit", "finish", reach)
         return made
 
     api.Client.new_in_cluster = client
-    if order.get("mutation"):
-        exec(order["mutation"], {"api": api})
-    os._exit(program.main())
 
 
 def pachd_life(order: Any) -> None:
     """A pachd, which dies, or loses a reply, when it is told to."""
 
     def lose() -> None:
+        with Path(order["lost"]).open("a") as lost:
+            lost.write("a reply\n")
         raise wire.UnavailableError("the connection is gone")
 
-    dooms = [Doom(step, number, lose if harm == "lost reply" else None) for step, number, harm in order["dooms"]]
+    harms = {**HARMS, "lost reply": lose}
+    dooms = [Doom(step, number, harms[harm]) for step, number, harm in order["dooms"]]
 
     def checkpoint(step: str) -> None:
         for doom in dooms:
             doom.reach(step)
+        if step == "finish: before" and order["slow"]:
+            time.sleep(order["slow"])
 
     ports = {"port": order["port"], "sidecar_port": order["sidecar_port"]}
-    with serve(Home(Path(order["home"])), checkpoint=checkpoint, **ports) as pachd:
-        ready = Path(order["ready"])
-        ready.with_suffix(".new").write_text(json.dumps([pachd.port, pachd.sidecar_port]))
-        ready.with_suffix(".new").rename(ready)
+    with serve(Home(Path(order["home"])), checkpoint=checkpoint, **ports):
+        Path(order["ready"]).touch()
         while True:
             signal.pause()
 
 
-ROLES = {"spout": spout_life, "pachd": pachd_life}
+def stranger_life(order: Any) -> None:
+    """Somebody else with the SDK, who puts a file in the way (``data``), or takes a file or folder away."""
+    branch = pfs_messages.Branch.from_uri("dots@master")
+    client = pachyderm_sdk.Client(port=order["port"])
+    where, path = pfs_messages.Commit(branch=branch, repo=branch.repo), order["path"]
+    if order["data"] is None:
+        change = pfs_messages.ModifyFileRequest(delete_file=pfs_messages.DeleteFile(path=path))
+    else:
+        change = pfs_messages.ModifyFileRequest(add_file=pfs_messages.AddFile(path=path, raw=order["data"].encode()))
+    try:
+        client.pfs.modify_file(iter([pfs_messages.ModifyFileRequest(set_commit=where), change]))
+    except Exception:  # the server may be dead; whoever sent us sends us again
+        os._exit(1)
+    os._exit(0)
+
+
+ROLES = {"spout": spout_life, "pachd": pachd_life, "stranger": stranger_life}
+
+
+def tell(**news: Any) -> None:
+    """One line for whoever started us."""
+    print(json.dumps(news), flush=True)
+
+
+def fork(order: Any) -> int:
+    """A process that does what the order says and nothing else."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(0)
+            ROLES[order["role"]](order)
+        finally:
+            os._exit(99)
+    return pid
+
+
+def reap(children: set[int]) -> None:
+    """Tell of all that has ended or stopped."""
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        if pid == 0:
+            return
+        if os.WIFSTOPPED(status):
+            tell(stopped=pid)
+        else:
+            children.discard(pid)
+            tell(ended=pid, status=os.waitstatus_to_exitcode(status))
 
 
 def main() -> None:
     """Take orders until there are no more, then let nobody live on."""
     children: set[int] = set()
     unread = b""
+    news, wakeup = os.pipe()
+    for end in (news, wakeup):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakeup)
     while True:
-        if select.select([0], [], [], 0.005)[0]:
+        ready, _, _ = select.select([0, news], [], [])
+        if news in ready:
+            os.read(news, 1 << 12)
+            reap(children)
+        if 0 in ready:
             data = os.read(0, 1 << 16)
             if not data:
                 break
             *orders, unread = (unread + data).split(b"\n")
             for text in orders:
                 order = json.loads(text)
-                pid = os.fork()
-                if pid == 0:
-                    os.close(0)
-                    try:
-                        ROLES[order["role"]](order)
-                    finally:
-                        os._exit(99)
+                pid = fork(order)
                 children.add(pid)
-                print(json.dumps({"pid": pid}), flush=True)
-        while children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            children.discard(pid)
-            print(json.dumps({"ended": pid, "status": os.waitstatus_to_exitcode(status)}), flush=True)
+                tell(order=order["order"], pid=pid)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
 
