@@ -52,15 +52,37 @@ def chain(announcements: Iterable[Announcement]) -> list[Announcement]:
     return batches
 
 
+def commits(markers: Sequence[Announcement], *, has_begun: bool) -> list[Announcement]:
+    """The same of 2.x, where each marker is in the commit of its batch; BrokenChainError for a marker that goes back.
+
+    Such a marker says where its batch ends, and only that of a pyramid also where it begins. With ``has_begun`` the
+    first one came without a batch: it says where the spout began.
+    """
+    batches: list[Announcement] = []
+    start = markers[0].committed if has_begun else None
+    ends = [start]
+    for index, found in enumerate(markers):
+        end = found.committed if found.writing is None else found.writing
+        if end == ends[-1]:
+            continue
+        if end in ends or (found.writing is not None and found.committed != ends[-1]):
+            raise BrokenChainError(index, Announcement(found.committed, end), batches[-1] if batches else None)
+        batches.append(Announcement(ends[-1], end))
+        ends.append(end)
+    return batches
+
+
 Files = Mapping[str, tuple[int, str]]
 
 
-def end_states(batches: Sequence[Sequence[tuple[str, int, str]]]) -> list[Files]:
-    """The files, path to size and digest, with the last batch and without it: the end may have cut it off."""
+def end_states(batches: Sequence[Sequence[tuple[str, int, str]]], *, is_atomic: bool = False) -> list[Files]:
+    """The files, path to size and digest; unless marker and data are one commit, also without the last batch: the end
+    may have cut it off."""
     before: dict[str, tuple[int, str]] = {}
     for batch in batches[:-1]:
         before |= _by_path(batch)
-    return [before | _by_path(batches[-1]), before] if batches else [before]
+    whole = before | _by_path(batches[-1]) if batches else before
+    return [whole] if is_atomic or not batches else [whole, before]
 
 
 def _by_path(batch: Sequence[tuple[str, int, str]]) -> dict[str, tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The checks of the whole spout: killed at every step of the pipe protocol, does it leave what it would have left?"""
+"""The checks of the whole spout: killed at every step of its protocol, does it leave what it would have left?"""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from spoutgen.conformance.bench import Bench
-from spoutgen.conformance.delivery import Announcement, BrokenChainError, chain, difference, end_states
+from spoutgen.conformance.delivery import Announcement, BrokenChainError, chain, commits, difference, end_states
 from spoutgen.conformance.outcome import FailedError, SkippedError
 from spoutgen.conformance.probe import Probe, brief
 from spoutgen.conformance.stage import Stage, committed_files, marker_history, stage
@@ -38,8 +39,22 @@ WORKER_STEPS = (
     ("after marker put", "after put"),
     ("after finish commit", "after finish commit"),
 )
+# On 2.x (spout/api.py): the start, reading, the look at the head, the stream, the wait for the commit and the ack.
+USER_STEPS_OF_2 = (
+    "reading",
+    "before check_head",
+    "before send",
+    "inside send",
+    "after send",
+    "after check_commit",
+    "after write",
+)
+STARTS_OF_2 = ("before resume", "after resume")
+# The server's own (spoutgen/local/pachd/commits.py), which runs in the worker's process.
+WORKER_STEPS_OF_2 = ("modify: received", "modify: staged", "modify: committed", "finish: before", "finish: after")
 _COMMITS_AT_THE_END = 4
-_PATIENCE = 5.0
+# Python takes a second to import the SDK for 2.x, and much longer where others compute as well.
+_PATIENCE = {1: 5.0, 2: 30.0}
 _UNKNOWN_STEP = 78  # what inside/doomed.py ends with
 _REMEDY = "look at what the source keeps outside of its position: locks, files, memory; nothing of it outlives a kill"
 
@@ -56,12 +71,17 @@ class Story:
 
 def kill_user_code(bench: Bench) -> str:
     """SIGKILL of the user code at every step, in a new batch and again in that one when it is written again."""
-    deaths = [f"{step} {count}" for step in USER_STEPS for count in (3, 1)]
+    steps = USER_STEPS if bench.subject.spec.pachyderm == 1 else USER_STEPS_OF_2
+    deaths = [f"{step} {count}" for step in steps for count in (3, 1)]
+    if bench.subject.spec.pachyderm == 2:
+        deaths += [f"{step} 1" for step in STARTS_OF_2]
     return _killed(bench, "user code", deaths, ())
 
 
 def kill_worker(bench: Bench) -> str:
-    """SIGKILL of the worker, as when its pod is lost, at every step of both kinds of tar."""
+    """SIGKILL of the worker, as when its pod is lost, at every step of both kinds of tar; on 2.x with its pachd."""
+    if bench.subject.spec.pachyderm == 2:
+        return _killed(bench, "worker", (), [f"{step} {count}" for step in WORKER_STEPS_OF_2 for count in (3, 1)])
     # In each life the first tar announces, the second one has the data, and so on.
     deaths = [f"{step} {count}" for steps in WORKER_STEPS for step, count in zip(steps, (3, 2), strict=True)]
     return _killed(bench, "worker", (), deaths)
@@ -84,7 +104,7 @@ def _killed(bench: Bench, name: str, user_deaths: Sequence[str], worker_deaths: 
 def _live(bench: Bench, spout: Stage, deaths: Sequence[str]) -> Story:
     """Let the spout live through all its deaths, and then a little longer."""
     story, at_the_end = Story(), 0
-    patience = bench.seconds + _PATIENCE
+    patience = bench.seconds + _PATIENCE[bench.subject.spec.pachyderm]
     progressed_at = killed_at = time.monotonic()
     while at_the_end < _COMMITS_AT_THE_END:
         event = spout.next_event(max(0.0, progressed_at + patience - time.monotonic()))
@@ -114,7 +134,7 @@ def _check_dry(bench: Bench, spout: Stage, story: Story, deaths: Sequence[str], 
     with Store(spout.home.store) as store, bench.probe() as probe:
         announced = _announcements(bench, probe, store, "stuck")
         try:
-            probe.open(announced[-1].writing if announced else None)
+            probe.open(_end_of(announced[-1]) if announced else None)
             more = probe.take(1, bench.seconds)
         except FailedError as error:
             raise FailedError(
@@ -132,13 +152,15 @@ def _check_dry(bench: Bench, spout: Stage, story: Story, deaths: Sequence[str], 
 def _check_end(bench: Bench, spout: Stage, story: Story, deaths: Sequence[str]) -> int:
     """Raise unless what is committed is what a run without kills leaves; returns how many batches it is."""
     spec = bench.subject.spec
+    is_of_2 = spec.pachyderm == 2
     with Store(spout.home.store) as store, bench.probe() as probe:
-        batches = _chain(_announcements(bench, probe, store, "end"), story, deaths)
-        if not spec.is_overwrite:
+        announced = _announcements(bench, probe, store, "end")
+        batches = _chain(announced, story, deaths, _has_begun(bench, store) if is_of_2 else None)
+        if not (spec.is_overwrite or is_of_2):
             raise SkippedError("with `output.overwrite: false` a batch that is written again stands in its file twice")
         made = _files_of(bench, probe, batches)
-        found = committed_files(store, spec.name, spec.output_branch)
-    differences = [difference(found, state) for state in end_states(made)]
+        found = _data(bench, store, spec.output_branch)
+    differences = [difference(found, state) for state in end_states(made, is_atomic=is_of_2)]
     if all(differences):
         raise FailedError(
             f"after {len(story.kills)} kills the very files that a run without them leaves",
@@ -152,13 +174,35 @@ def _announcements(bench: Bench, probe: Probe, store: Store, name: str) -> list[
     """What each commit of the marker says, the oldest first."""
     spec = bench.subject.spec
     with TemporaryDirectory(dir=bench.subject.scratch) as folder:
-        history = marker_history(store, spec.name, spec.marker, Path(folder, name))
+        history = marker_history(store, spec.name, spec.marker_branch, spec.marker, Path(folder, name))
         return [Announcement(*probe.read_marker(file)) for file in history]
 
 
-def _chain(announced: Sequence[Announcement], story: Story, deaths: Sequence[str]) -> list[Announcement]:
+def _data(bench: Bench, store: Store, ref: str) -> dict[str, tuple[int, str]]:
+    """The files of a commit on the output branch, without the marker's, which stand there on 2.x."""
+    spec = bench.subject.spec
+    found = committed_files(store, spec.name, ref)
+    return {path: facts for path, facts in found.items() if not path.startswith(f"/{spec.marker}")}
+
+
+def _has_begun(bench: Bench, store: Store) -> bool:
+    """Whether the first commit says where the spout began, and no more (2.x)."""
+    spec = bench.subject.spec
+    first = store.commits(spec.name, spec.output_branch)[-1]
+    return not _data(bench, store, first.id)
+
+
+def _end_of(announced: Announcement) -> Any:
+    """Where its batch ends: on 2.x a marker says no more than that."""
+    return announced.committed if announced.writing is None else announced.writing
+
+
+def _chain(
+    announced: Sequence[Announcement], story: Story, deaths: Sequence[str], has_begun: bool | None
+) -> list[Announcement]:
+    """The batches; ``has_begun`` is of 2.x (see `commits`), None on 1.x."""
     try:
-        return chain(announced)
+        return chain(announced) if has_begun is None else commits(announced, has_begun=has_begun)
     except BrokenChainError as error:
         last, found = error.last, error.found
         raise FailedError(
@@ -171,7 +215,7 @@ def _chain(announced: Sequence[Announcement], story: Story, deaths: Sequence[str
 
 def _files_of(bench: Bench, probe: Probe, batches: Sequence[Announcement]) -> list[list[tuple[str, int, str]]]:
     """The files of each batch, read again from the beginning."""
-    probe.open(None)
+    probe.open(batches[0].committed if batches else None)
     try:
         made = [probe.files(batch.writing) for batch in batches]
     except FailedError as error:

@@ -21,7 +21,6 @@ from spoutgen.conformance.probe import INSIDE
 from spoutgen.conformance.subject import Subject, new_home
 from spoutgen.local.environment import user_command
 from spoutgen.local.refused import NotFoundError
-from spoutgen.local.spec import MARKER_BRANCH
 from spoutgen.local.store import Store
 
 _END = 20.0
@@ -151,13 +150,13 @@ def stage(subject: Subject, name: str, user_deaths: Sequence[str], worker_deaths
         made.close()
 
 
-def committed_files(store: Store, repo: str, branch: str) -> dict[str, tuple[int, str]]:
-    """Path to size and SHA-256 of every file at a branch's head."""
+def committed_files(store: Store, repo: str, ref: str) -> dict[str, tuple[int, str]]:
+    """Path to size and SHA-256 of every file at a commit or a branch's head."""
     found: dict[str, tuple[int, str]] = {}
     folders = ["/"]
     while folders:
         try:
-            listed = store.list_files(repo, branch, folders.pop())
+            listed = store.list_files(repo, ref, folders.pop())
         except NotFoundError:
             continue
         for info in listed:
@@ -165,18 +164,19 @@ def committed_files(store: Store, repo: str, branch: str) -> dict[str, tuple[int
                 folders.append(info.path)
                 continue
             digest = hashlib.sha256()
-            for data in store.get_file(repo, branch, info.path):
+            for data in store.get_file(repo, ref, info.path):
                 digest.update(data)
             found[info.path] = (info.size, digest.hexdigest())
     return found
 
 
-def marker_history(store: Store, repo: str, marker: str, folder: Path) -> list[Path]:
-    """The marker file of each commit of its branch, the oldest first, copied into ``folder``."""
+def marker_history(store: Store, repo: str, branch: str, marker: str, folder: Path) -> list[Path]:
+    """The marker file of each commit of a branch that has one, the oldest first, copied into ``folder``."""
     folder.mkdir()
     files = []
-    commits = store.commits(repo, MARKER_BRANCH)
-    for number, commit in enumerate(reversed(commits)):
+    for number, commit in enumerate(reversed(store.commits(repo, branch))):
+        if all(info.path != f"/{marker}" for info in store.list_files(repo, commit.id)):
+            continue
         file = folder / str(number)
         with file.open("wb") as copy:
             for data in store.get_file(repo, commit.id, f"/{marker}"):

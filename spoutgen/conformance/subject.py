@@ -14,7 +14,7 @@ from typing import Any
 from spoutgen.local.environment import Secrets, user_environment, working_folder
 from spoutgen.local.generations import NEWEST, generation_of
 from spoutgen.local.home import Home
-from spoutgen.local.pipelines import submit
+from spoutgen.local.pipelines import Pipeline, submit
 from spoutgen.local.spec import SpoutSpec
 from spoutgen.local.store import Store
 
@@ -64,7 +64,7 @@ def subject(
         scratch = Path(name)
         with Store.create(scratch / "store.db") as store:
             pipeline = replace(submit(store, spec, folder), spec=spec)
-        found = user_environment(pipeline, generation_of(NEWEST), scratch / "pfs", secrets, environment)
+        found = _environment(pipeline, scratch, secrets, environment)
         # Many short processes: the byte code is kept, but not in the project.
         del found["PYTHONDONTWRITEBYTECODE"]
         found["PYTHONPYCACHEPREFIX"] = str(scratch / "byte-code")
@@ -72,6 +72,18 @@ def subject(
         if config:
             found[CONFIG] = json.dumps(config)
         yield Subject(folder, spec, secrets, found, config, scratch, seconds)
+
+
+def _environment(pipeline: Pipeline, scratch: Path, secrets: Secrets, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a worker of the project's Pachyderm gives; on 2.x without the port, which each worker has of its own."""
+    if pipeline.spec.pachyderm == 1:
+        return user_environment(pipeline, generation_of(NEWEST), scratch / "pfs", secrets, environment)
+    from spoutgen.local.pachd import check_sdk
+
+    check_sdk()
+    from spoutgen.local.pachd import worker
+
+    return worker.user_environment(pipeline, 0, secrets, environment)
 
 
 def quick_config(text: str | None) -> dict[str, Any]:

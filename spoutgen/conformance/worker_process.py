@@ -27,6 +27,8 @@ from spoutgen.local.environment import Secrets, working_folder
 from spoutgen.local.events import CommitFinished, Event, LogLine, MarkerCommitted, Restarting, UserCodeExited, Wedged
 from spoutgen.local.generations import NEWEST, generation_of
 from spoutgen.local.home import Home
+from spoutgen.local.pipelines import Pipeline
+from spoutgen.local.session import Runner
 from spoutgen.local.spec import parse
 from spoutgen.local.store import Store
 from spoutgen.local.usercode import Command
@@ -53,15 +55,30 @@ def main() -> int:
         secrets=Secrets(order["secrets"]),
         accepted_statuses=spec.accepted_statuses,
     )
-    pfs = home.run(spec.name)
-    job = Job(pipeline, generation_of(NEWEST), command, pfs / "pfs", pfs / "tmp")
-    worker = Worker(job, lambda: Store(home.store), _tell, _QUICK, _doom(Path(order["deaths"])))
+    make = _worker_of_1 if spec.pachyderm == 1 else _worker_of_2
+    worker = make(home, pipeline, command, _doom(Path(order["deaths"])))
     threading.Thread(target=_stop_with_input, args=(worker,), daemon=True).start()
     worker.run()
     return 0
 
 
-def _stop_with_input(worker: Worker) -> None:
+def _worker_of_1(home: Home, pipeline: Pipeline, command: Command, checkpoint: Callable[[str], None]) -> Runner:
+    pfs = home.run(pipeline.name)
+    job = Job(pipeline, generation_of(NEWEST), command, pfs / "pfs", pfs / "tmp")
+    return Worker(job, lambda: Store(home.store), _tell, _QUICK, checkpoint)
+
+
+def _worker_of_2(home: Home, pipeline: Pipeline, command: Command, checkpoint: Callable[[str], None]) -> Runner:
+    from spoutgen.local.pachd import worker
+
+    def run_with(sidecar_port: int) -> Command:
+        ports = {name: str(sidecar_port) for name in ("PEER_PORT", "PACHD_PEER_SERVICE_PORT")}
+        return replace(command, environment={**command.environment, **ports})
+
+    return worker.Worker(home, pipeline, run_with, _tell_of_2, _QUICK.user_code, checkpoint)
+
+
+def _stop_with_input(worker: Runner) -> None:
     sys.stdin.read()
     worker.stop()
 
@@ -82,6 +99,15 @@ def _doom(deaths: Path) -> Callable[[str], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return checkpoint
+
+
+def _tell_of_2(event: Event) -> None:
+    """The same on 2.x, where a commit that changes something has the marker in it."""
+    if isinstance(event, CommitFinished) and event.commit.error:
+        event = Restarting(f"a commit was refused: {event.commit.error}", None, 0)
+    elif isinstance(event, CommitFinished) and event.commit.is_changed:
+        event = MarkerCommitted(event.commit)
+    _tell(event)
 
 
 def _tell(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Starts a project's spout as main.py does, and kills it (SIGKILL) at one step of the pipe protocol.
+"""Starts a project's spout as main.py does, and kills it (SIGKILL) at one step of its protocol.
 
 Runs inside the project's own process, like probe.py: ``python doomed.py PROJECT_FOLDER PLAN_FOLDER``. The plan is a
 folder of empty files, ``NUMBER STEP COUNT`` (``003 inside write_data 2``): the first one is due, at the COUNT-th time
@@ -8,6 +8,7 @@ the spout just runs. The exit status 78 says that this runtime has no such step.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -45,16 +46,26 @@ def arm(plan: Path) -> None:
         case ["reading"]:
             _after(reconnect.Reconnecting, "read", lambda records: bool(records) and reached(), die)
         case ["before", name]:
-            _before(pipe.PipeSink, name, reached, die)
+            _before(_sink(), name, reached, die)
         case ["inside", name]:
-            _inside(pipe.PipeSink, name, reached, die)
+            inside = _inside if _sink() is pipe.PipeSink else _inside_stream
+            inside(_sink(), name, reached, die)
         case ["after", name]:
-            _after(pipe.PipeSink, name, lambda _: reached(), die)
+            _after(_sink(), name, lambda _: reached(), die)
         case _:
             raise AttributeError(due.name)
 
 
-def _before(owner: type, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
+def _sink() -> Any:
+    """What writes: on 1.x through the pipe, on 2.x (its config has a target) through the API."""
+    if json.loads(os.environ["SPOUT_CONFIG"]).get("target") is None:
+        return pipe.PipeSink
+    from spout.api import ApiSink  # only such a project has the SDK
+
+    return ApiSink
+
+
+def _before(owner: Any, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
     original = getattr(owner, name)
 
     def step(*arguments: Any) -> Any:
@@ -65,7 +76,7 @@ def _before(owner: type, name: str, reached: Callable[[], bool], die: Callable[[
     setattr(owner, name, step)
 
 
-def _after(owner: type, name: str, reached: Callable[[Any], bool], die: Callable[[], None]) -> None:
+def _after(owner: Any, name: str, reached: Callable[[Any], bool], die: Callable[[], None]) -> None:
     original = getattr(owner, name)
 
     def step(*arguments: Any) -> Any:
@@ -77,7 +88,7 @@ def _after(owner: type, name: str, reached: Callable[[Any], bool], die: Callable
     setattr(owner, name, step)
 
 
-def _inside(owner: type, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
+def _inside(owner: Any, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
     """Write a quarter of the tar (so that it is cut inside its first file) and die."""
     original, write = getattr(owner, name), fifo.Fifo.write
     is_inside = False
@@ -96,6 +107,28 @@ def _inside(owner: type, name: str, reached: Callable[[], bool], die: Callable[[
 
     setattr(owner, name, step)
     fifo.Fifo.write = quarter
+
+
+def _inside_stream(owner: Any, name: str, reached: Callable[[], bool], die: Callable[[], None]) -> None:
+    """Die when the first messages of the stream are on their way, and the next one is asked for."""
+    from spout import api
+
+    original, requests = getattr(owner, name), api._requests
+    is_inside = False
+
+    def step(*arguments: Any) -> Any:
+        nonlocal is_inside
+        is_inside = reached()
+        return original(*arguments)
+
+    def cut(*arguments: Any) -> Any:
+        for number, request in enumerate(requests(*arguments)):
+            if is_inside and number == 2:
+                die()
+            yield request
+
+    setattr(owner, name, step)
+    api._requests = cut
 
 
 if __name__ == "__main__":

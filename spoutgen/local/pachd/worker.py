@@ -55,16 +55,18 @@ class Worker:
         command: Callable[[int], Command],
         on_event: Callable[[Event], None],
         backoff: Backoff = UPSTREAM,
+        checkpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``command`` is asked for what to run, given the sidecar's port.
 
-        ``on_event`` is called from several threads, and may call `stop`.
+        ``on_event`` is called from several threads, and may call `stop`; ``checkpoint`` is the server's.
         """
         self._home = home
         self._pipeline = pipeline
         self._command = command
         self._on_event = on_event
         self._backoff = backoff
+        self._checkpoint = checkpoint
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -73,7 +75,7 @@ class Worker:
 
     def run(self) -> None:
         """Run the spout until `stop` is called."""
-        with serve(self._home, on_commit=self._tell) as pachd:
+        with serve(self._home, checkpoint=self._checkpoint, on_commit=self._tell) as pachd:
             self._on_event(Started(self._has_marker(pachd)))
             user_code = UserCode(self._command(pachd.sidecar_port), self._backoff, self._on_event)
             user_code.start()
