@@ -2,19 +2,16 @@
 open, commits that are refused after they were sent, zombies that write late. In the end every record stands in one
 file and every position in one commit.
 
-With SPOUTGEN_SOAK=1 thirty times as many stories. docs/explanation/protocol-2.md has what came of one run.
+More than 300 kills here, thirty times as many with SPOUTGEN_SOAK=1. `report_v2.py` prints the table.
 """
 
-import os
 from collections import Counter
 
 import pytest
 from processes_v2 import Zygote
-from story_v2 import Story, tell_all
-from streams_v2 import PACHD_STEPS, SPOUT_STEPS
-
-ROUNDS = 30 if os.environ.get("SPOUTGEN_SOAK") == "1" else 1
-MODES = ("files", "fixed")
+from report_v2 import MATRIX, ROUNDS
+from story_v2 import tell_all
+from streams_v2 import SPOUT_STEPS
 
 
 @pytest.fixture(scope="module")
@@ -24,46 +21,20 @@ def zygote():
     made.close()
 
 
-def told(zygote, stories):
-    """The verdicts, all of which are right, with all the kills that were planned."""
+@pytest.mark.parametrize("name", MATRIX)
+def test_nothing_is_lost_and_nothing_comes_twice(zygote, name):
+    stories = MATRIX[name](range(ROUNDS))
     verdicts = tell_all(zygote, stories)
-    assert [(story, verdict) for story, verdict in zip(stories, verdicts, strict=True) if not verdict.is_right] == []
-    for story, verdict in zip(stories, verdicts, strict=True):
+    told = list(zip(stories, verdicts, strict=True))
+    assert [verdict for _, verdict in told if not verdict.is_right] == []
+    # All that was to happen has happened.
+    for story, verdict in told:
         kills = Counter(kill.split()[0] for kill in verdict.kills)
-        assert kills["spout"] >= story.spout_kills
-        assert (kills["pachd"], verdict.zombies) == (story.pachd_kills, story.zombies)
-    return verdicts
-
-
-def seeds(number):
-    return range(number * ROUNDS)
-
-
-def test_a_spout_that_is_killed_at_every_step(zygote):
-    stories = [
-        Story(100 * seed + number, spout_kills=10, steps=(step,))
-        for number, step in enumerate(SPOUT_STEPS)
-        for seed in seeds(1)
-    ]
-    died_at = Counter(kill for verdict in told(zygote, stories) for kill in verdict.kills)
-    assert all(died_at[f"spout {step}"] >= 9 * ROUNDS for step in SPOUT_STEPS), died_at
-
-
-def test_a_pachd_that_is_killed_and_loses_replies(zygote):
-    told(zygote, [Story(seed, pachd_kills=5, lost_replies=2) for seed in seeds(len(PACHD_STEPS))])
-
-
-def test_commits_that_are_refused_after_they_were_sent(zygote):
-    stories = [Story(seed, MODES[seed % 2], spout_kills=3, refusals=4) for seed in seeds(4)]
-    assert sum(verdict.refused for verdict in told(zygote, stories)) >= 4 * ROUNDS
-
-
-def test_zombies_that_write_late(zygote):
-    stories = [Story(seed, MODES[seed % 2], zombies=3, spout_kills=2) for seed in seeds(4)]
-    assert len(Counter(kill for verdict in told(zygote, stories) for kill in verdict.kills)) > 6
-
-
-def test_all_at_once(zygote):
-    told(zygote, [Story(seed, spout_kills=14, pachd_kills=2, lost_replies=1, restarts=2) for seed in seeds(4)])
-    both = {"spout_kills": 10, "pachd_kills": 2, "lost_replies": 1, "restarts": 1, "zombies": 2, "refusals": 2}
-    told(zygote, [Story(seed, MODES[seed % 2], **both) for seed in seeds(4)])
+        assert kills["spout"] >= story.spout_kills, verdict
+        assert (kills["pachd"], verdict.zombies) == (story.pachd_kills, story.zombies), verdict
+        assert verdict.restarts >= story.restarts, verdict
+    refused = sum(verdict.refused for verdict in verdicts)
+    assert refused >= sum(story.refusals for story in stories) / 4
+    if name == "the spout dies at each step":
+        died_at = Counter(kill for verdict in verdicts for kill in verdict.kills)
+        assert all(died_at[f"spout {step}"] >= 9 * ROUNDS for step in SPOUT_STEPS), died_at

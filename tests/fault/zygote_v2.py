@@ -9,6 +9,7 @@ when it is gone.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -25,6 +26,7 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "cookiecutter-spout" / "{{cookiecutter.name}}"), str(HERE.parents[2])]
 
+import betterproto  # noqa: E402
 import mutations_v2  # noqa: E402
 import pachyderm_sdk.client  # noqa: E402
 import spout.__main__ as program  # noqa: E402
@@ -205,8 +207,18 @@ def reap(children: set[int]) -> None:
             tell(ended=pid, status=os.waitstatus_to_exitcode(status))
 
 
+def warm_up() -> None:
+    """What each process would do for itself once: betterproto looks at a message's class when it is first used."""
+    for message in vars(pfs_messages).values():
+        if isinstance(message, type) and issubclass(message, betterproto.Message):
+            message().parse(bytes(message()))
+    gc.collect()
+    gc.freeze()  # so that the children do not copy what they never change
+
+
 def main() -> None:
     """Take orders until there are no more, then let nobody live on."""
+    warm_up()
     children: set[int] = set()
     unread = b""
     news, wakeup = os.pipe()

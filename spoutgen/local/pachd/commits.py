@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from spoutgen.errors import MachineError
 from spoutgen.local import files
 from spoutgen.local.model import Commit
 from spoutgen.local.pachd.paths import Change, checked_changes
 from spoutgen.local.refused import CollisionError, NotFoundError, RefusedError
 from spoutgen.local.store import Store
+
+_RETRY = 0.5  # seconds until a commit that could not be finished is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,14 @@ class Commits:
                 if self._is_closed:
                     return
             self.checkpoint("finish: before")
-            with self.locked():
-                commit = self._finish(*row)
+            try:
+                with self.locked():
+                    commit = self._finish(*row)
+            except MachineError:
+                # A full disk, say: the commit stays as it is, and is tried again.
+                with self._changed:
+                    self._changed.wait(_RETRY)
+                continue
             self.checkpoint("finish: after")
             self.wake()
             if commit is not None:
