@@ -59,7 +59,7 @@ def commits(markers: Sequence[Announcement], *, has_begun: bool) -> list[Announc
     first one came without a batch: it says where the spout began.
     """
     batches: list[Announcement] = []
-    start = markers[0].committed if has_begun else None
+    start = markers[0].committed if has_begun and markers else None
     ends = [start]
     for index, found in enumerate(markers):
         end = found.committed if found.writing is None else found.writing

@@ -53,8 +53,9 @@ STARTS_OF_2 = ("before resume", "after resume")
 # The server's own (spoutgen/local/pachd/commits.py), which runs in the worker's process.
 WORKER_STEPS_OF_2 = ("modify: received", "modify: staged", "modify: committed", "finish: before", "finish: after")
 _COMMITS_AT_THE_END = 4
+_PATIENCE = 5.0
 # Python takes a second to import the SDK for 2.x, and much longer where others compute as well.
-_PATIENCE = {1: 5.0, 2: 30.0}
+_PATIENCE_OF_2 = 30.0
 _UNKNOWN_STEP = 78  # what inside/doomed.py ends with
 _REMEDY = "look at what the source keeps outside of its position: locks, files, memory; nothing of it outlives a kill"
 
@@ -104,7 +105,7 @@ def _killed(bench: Bench, name: str, user_deaths: Sequence[str], worker_deaths: 
 def _live(bench: Bench, spout: Stage, deaths: Sequence[str]) -> Story:
     """Let the spout live through all its deaths, and then a little longer."""
     story, at_the_end = Story(), 0
-    patience = bench.seconds + _PATIENCE[bench.subject.spec.pachyderm]
+    patience = bench.seconds + (_PATIENCE if bench.subject.spec.pachyderm == 1 else _PATIENCE_OF_2)
     progressed_at = killed_at = time.monotonic()
     while at_the_end < _COMMITS_AT_THE_END:
         event = spout.next_event(max(0.0, progressed_at + patience - time.monotonic()))

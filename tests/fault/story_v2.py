@@ -28,7 +28,7 @@ from verdict_v2 import Verdict, committed, judge
 from spoutgen.local import pipelines
 from spoutgen.local.home import Home
 from spoutgen.local.model import Put
-from spoutgen.local.refused import UnfinishedParentError
+from spoutgen.local.refused import NotFoundError, UnfinishedParentError
 from spoutgen.local.spec import parse
 from spoutgen.local.store import Store
 
@@ -297,10 +297,15 @@ class Story:
             self._stranger = 0
             if status:  # the server was dead
                 self._send_stranger()
-            elif self._is_sent_to_remove:
-                self._obstacle, self._is_removed, self._is_sent_to_remove = "", False, False
             return
-        if self._obstacle:
+        if self._obstacle and self._is_sent_to_remove:
+            if committed(store) is None:
+                return  # it may have gone into an open head, which is going to be cleared
+            if self._stands(store):
+                self._send_stranger()
+            else:
+                self._obstacle = ""
+        elif self._obstacle:
             if self._is_removed or (committed(store) or 0) >= self._obstacle_at:
                 self._is_sent_to_remove = True
                 self._send_stranger()
@@ -313,6 +318,13 @@ class Story:
             last = f"-{name_of(boundary_after(at))}" if self.mode == "fixed" else ""
             self._obstacle = f"/data/{name_of(at + 1)}{last}/"
             self._send_stranger()
+
+    def _stands(self, store: Store) -> bool:
+        """Whether the obstacle is there."""
+        try:
+            return any(info.path.endswith("/x") for info in store.list_files("dots", "master", self._obstacle))
+        except NotFoundError:
+            return False
 
     def _send_stranger(self) -> None:
         is_removal = self._is_sent_to_remove

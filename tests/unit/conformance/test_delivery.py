@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from spoutgen.conformance.delivery import Announcement, BrokenChainError, chain, difference, end_states
+from spoutgen.conformance.delivery import Announcement, BrokenChainError, chain, commits, difference, end_states
 
 
 def announced(*pairs):
@@ -84,3 +84,34 @@ def test_the_end_with_the_last_batch_and_without_it():
 )
 def test_the_difference_in_words(found, words):
     assert difference(found, {"/a": (1, "x"), "/b": (2, "y")}) == words
+
+
+def test_with_marker_and_data_in_one_commit_the_end_is_whole():
+    batches = [[("/a", 1, "x"), ("/b", 2, "y")], [("/a", 3, "z")]]
+    assert end_states(batches, is_atomic=True) == [{"/a": (3, "z"), "/b": (2, "y")}]
+    assert end_states([], is_atomic=True) == [{}]
+
+
+@pytest.mark.parametrize(
+    ("markers", "has_begun", "batches"),
+    [
+        ([], False, []),
+        ([(3, None), (5, None)], False, [(None, 3), (3, 5)]),
+        ([(3, None), (3, None), (5, None)], False, [(None, 3), (3, 5)]),
+        ([(3, None), (5, None)], True, [(3, 5)]),
+        ([(None, "."), (".", ".."), (".", "..")], False, [(None, "."), (".", "..")]),
+    ],
+)
+def test_the_markers_of_2_make_batches(markers, has_begun, batches):
+    found = commits([Announcement(*marker) for marker in markers], has_begun=has_begun)
+    assert [(batch.committed, batch.writing) for batch in found] == batches
+
+
+@pytest.mark.parametrize(
+    ("markers", "index"),
+    [([(3, None), (5, None), (3, None)], 2), ([(3, None), (None, None)], 1), ([(None, "."), ("..", "...")], 1)],
+)
+def test_a_marker_of_2_that_goes_back_or_jumps_is_told(markers, index):
+    with pytest.raises(BrokenChainError) as broken:
+        commits([Announcement(*marker) for marker in markers], has_begun=False)
+    assert broken.value.index == index
