@@ -210,6 +210,8 @@ MUTATIONS = {
     "acknowledged before it is committed": Mutation(
         _acknowledge_first, {"forgets": True, "spout_kills": 6, "steps": ("before send", "before message")}, ("lost",)
     ),
-    "added without a delete": Mutation(_no_delete, {"spout_kills": 2}, ("the marker is refused",)),
+    "added without a delete": Mutation(
+        _no_delete, {"spout_kills": 2, "steps": ("after check commit",), "number": 3}, ("the marker is refused",)
+    ),
     "the spout ends with 0": Mutation(_end_well, {"mode": "files", "refusals": 2}, ("ended with 0",)),
 }

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Zygote:
         """Let a stopped process run again."""
         with self._news:
             self._stopped.discard(pid)
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def wait(self, pid: int) -> int:
         """How it ended, once it has."""

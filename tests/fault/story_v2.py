@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from processes_v2 import Zygote
-from streams_v2 import MOST, PACHD_STEPS, SPOUT_STEPS, boundary_after, line, name_of
+from streams_v2 import MOST, PACHD_STEPS, SPOUT_STEPS, boundary_after, line, name_of, number_in
 from verdict_v2 import Verdict, committed, judge
 
 from spoutgen.local import pipelines
@@ -86,7 +86,7 @@ class Story:
     dies_late: bool = False
     forgets: bool = False
     slow: float = 0.0
-    finish_patience: float = 60.0
+    finish_patience: float = 5.0  # instead of a minute: it is waited for where one stops and the other waits for it
     mutation: str = ""
     verdict: Verdict = field(default_factory=Verdict, init=False)
 
@@ -146,7 +146,7 @@ class Story:
         is_over = is_over and self._lost() >= self.lost_replies and committed(store) is not None
         if not self._end and is_over:
             highest = max(committed(store, commit.id) or 0 for commit in store.commits("dots", "master"))
-            self._end = highest + 3 * MOST
+            self._end = max(highest, number_in(self._folder / "acknowledged") or 0) + 3 * MOST
             new = self._folder / "end.new"
             new.write_text(str(self._end))
             new.rename(self._folder / "end")
@@ -197,7 +197,8 @@ class Story:
                 self._spout = None
             elif self._is_overdue(self._spout):
                 self._spout.step, self._spout.born = "at any time", self._moves
-                os.kill(self._spout.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(self._spout.pid, signal.SIGKILL)
         if self._spout is None and not self.verdict.stuck:
             self._spout = self._start(store)
 
@@ -221,7 +222,8 @@ class Story:
             self._is_late, self._due = False, self._moves + self._random.randint(1, 3)
             self._zygote.go_on(self._zombie.pid)
         elif not self._is_late and self._moves >= self._due and not self.dies_late:
-            os.kill(self._zombie.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._zombie.pid, signal.SIGKILL)
             self._due += 1000
 
     def _start(self, store: Store) -> Life:
@@ -340,7 +342,8 @@ class Story:
         spouts = [life.pid for life in (self._spout, self._zombie) if life]
         for pid in filter(None, (*spouts, self._pachd, self._stranger)):
             if self._zygote.status(pid) is None:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it is gone, and the news of it are under way
+                    os.kill(pid, signal.SIGKILL)
                 self._zygote.wait(pid)
 
     def _log(self) -> str:
