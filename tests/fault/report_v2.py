@@ -54,7 +54,7 @@ MATRIX: Mapping[str, Callable[[range], list[Story]]] = {
     ],
 }
 COLUMNS = (
-    "| what happens | kills | lost replies | open heads | zombies | refused | commits | lost | repeated | never done |"
+    "| what happens | kills | lost replies | open heads | zombies | refused | commits | lost | twice | never done |"
 )
 
 
