@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 formatter = argparse.RawDescriptionHelpFormatter
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one verb."""
+    """The parser of one verb; options may stand anywhere between its words."""
+
+    _is_intermixing = False
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line and end with status 2."""
         self.exit(2, f"{self.prog}: {message}\n  hint: see `{self.prog} --help`\n")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Read the arguments; options may stand between the words, unless the verb has verbs of its own."""
-        return self.parse_args(arguments) if self._subparsers else self.parse_intermixed_args(arguments)
+        """Read the arguments."""
+        return self.parse_args(arguments)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, which calls this for a verb's own verbs too, but intermixed; that in turn comes back here."""
+        if self._subparsers or self._is_intermixing:
+            return super().parse_known_args(args, namespace)
+        self._is_intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_intermixing = False
 
 
 def setting(text: str) -> tuple[str, str]:

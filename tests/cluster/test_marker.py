@@ -177,6 +177,24 @@ def test_no_such_pipeline(way, project, spoutgen):
         assert refused.err.startswith("SG610")
 
 
+def test_options_may_stand_between_the_words(server, project, spoutgen, tmp_path):
+    folder = project()
+    spoutgen("deploy", folder)
+    (tmp_path / "kept").write_bytes(PYRAMIDS[1])
+    assert spoutgen("marker", "import", "--stop", tmp_path / "kept", "--via", "api", folder).status == 0
+    assert spoutgen("marker", "rewind", folder, "--commits", "9").err.startswith("SG612")
+    assert spoutgen("marker", "show", "--format", "json", folder).out.startswith("{")
+    for words in (
+        ["import"],
+        ["rewind", folder],
+        ["rewind", "--commits", "1", "--to", "x"],
+        ["show", folder, "more"],
+        [],
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            spoutgen("marker", *words)
+
+
 def test_requests_for_a_marker_field_by_field(server, project, spoutgen, tmp_path):
     folder = project()
     spoutgen("deploy", folder)
