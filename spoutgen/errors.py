@@ -7,6 +7,7 @@ Printing them is :mod:`spoutgen.report`'s business.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -60,16 +61,25 @@ class ConflictError(ProjectError):
     """Two edits met in one place: resolve the conflict, or undo the update."""
 
 
+class MachineError(SpoutgenError):
+    """Something this machine should have is missing, busy or full."""
+
+    exit_status = 3
+
+
 class UsageError(SpoutgenError):
     """The command line is wrong."""
 
     exit_status = 2
 
 
-class MachineError(SpoutgenError):
-    """Something this machine should have is missing, busy or full."""
-
-    exit_status = 3
+def full_disk(error: Exception) -> MachineError | None:
+    """SG902 for an error that says that a disk is full, or a quota on it; None for every other error."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    where = error.filename or "standard output or a temporary file cannot be written"
+    hint = "free some space; TMPDIR says where temporary files go"
+    return MachineError(Diagnostic("SG902", f"{where}: {error.strerror}", None, hint))
 
 
 CODES: dict[str, str] = {
@@ -149,6 +159,7 @@ CODES: dict[str, str] = {
     "SG801": "the source does not take its settings",
     "SG802": "the source cannot be reached from here",
     "SG803": "the source could not be checked",
-    # 9xx: the command line
+    # 9xx: the command line, and the machine that it runs on
     "SG901": "the command line is wrong",
+    "SG902": "a disk is full",
 }

@@ -64,11 +64,11 @@ def _marker(folder: Path, name: str) -> bytes | None:
     """The marker that the local cluster has of this very project."""
     from spoutgen.deployment.places import LocalPlace
     from spoutgen.local import pipelines
-    from spoutgen.local.home import find_home
+    from spoutgen.local.home import find_home, has_store
     from spoutgen.local.store import Store
 
     home = find_home()
-    if not home.store.exists():
+    if not has_store(home):
         return None
     with Store(home.store) as store:
         pipeline = pipelines.find(store, name)

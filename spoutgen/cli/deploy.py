@@ -71,10 +71,8 @@ def duration(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Deploy what is asked for, and say what was done."""
-    from spoutgen.cli.planned import take_any_text
     from spoutgen.deployment.deploy import Options
 
-    take_any_text()
     recipe = _recipe(args)
     folders, wish, say = folders_of(args), wish_of(args), Teller().say
     marker = _marker(args.marker, folders) if args.marker else None

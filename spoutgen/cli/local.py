@@ -20,7 +20,7 @@ from typing import Any
 from spoutgen.cli.columns import ago, size, table
 from spoutgen.errors import Diagnostic, UsageError
 from spoutgen.local import pipelines
-from spoutgen.local.home import Home, find_home, is_running, running
+from spoutgen.local.home import Home, find_home, has_store, is_running, running
 from spoutgen.local.model import Commit, FileInfo, Repo
 from spoutgen.local.pipelines import Pipeline
 from spoutgen.local.refused import NotFoundError
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what was asked for. Looking never makes a store."""
     home = find_home()
     args.home = home
-    if not home.store.exists():
+    if not has_store(home):
         if args.verb == "list" and args.noun in ("pipeline", "repo"):
             _print_table(_PIPELINES if args.noun == "pipeline" else _REPOS, [])
             return 0

@@ -32,12 +32,10 @@ def _number(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Print the log."""
-    from spoutgen.cli.planned import take_any_text
     from spoutgen.deployment.places import inspected
     from spoutgen.deployment.project import read_project
     from spoutgen.report import printable
 
-    take_any_text()
     if args.follow and args.tail is not None:
         raise UsageError(Diagnostic("SG901", "--tail and --follow do not go together"))
     project = read_project(args.folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     if word not in VERBS:
         import difflib
 
-        close = difflib.get_close_matches(word, VERBS, n=1)
+        close = difflib.get_close_matches(word, [*VERBS, "--help", "--version"], n=1)
         kind = "option" if word.startswith("-") else "command"
         return wrong_usage(f"no {kind} {word!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     return run_verb(word, rest)
@@ -97,13 +98,14 @@ def run_verb(word: str, rest: Sequence[str]) -> int:
 
 def failure(error: Exception) -> int:
     """Report an error that ended a verb; a traceback only for what is our own fault."""
-    from spoutgen.errors import SpoutgenError
+    from spoutgen.errors import SpoutgenError, full_disk
 
-    if isinstance(error, SpoutgenError):
+    known = error if isinstance(error, SpoutgenError) else full_disk(error)
+    if known is not None:
         from spoutgen.report import as_text
 
-        sys.stderr.write(as_text(error.diagnostics))
-        return error.exit_status
+        sys.stderr.write(as_text(known.diagnostics))
+        return known.exit_status
     import traceback
 
     traceback.print_exception(type(error), error, error.__traceback__)
@@ -118,22 +120,51 @@ def command() -> int:
     """
     import gc
 
+    open_closed_streams()
     status = main()
     gc.freeze()
     return status
 
 
+def open_closed_streams() -> None:
+    """Open /dev/null in the place of a standard stream that is closed (``>&-``), for which Python has None.
+
+    Otherwise the next file that is opened would take its number, and the processes that we start would write into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What files hold and are named may be anything; a terminal that cannot show it is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is left to say, and Python must not say it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output went away (`| head`): nothing is left to say
+        give_up_output()
         return 141
     except Exception as error:  # noqa: BLE001
+        try:
+            sys.stdout.flush()
+        except OSError:
+            give_up_output()
         return failure(error)
     return status
+
+
+def give_up_output() -> None:
+    """Let what cannot be written go nowhere, so that Python does not complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

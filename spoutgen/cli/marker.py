@@ -59,9 +59,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
-    from spoutgen.cli.planned import take_any_text
-
-    take_any_text()
     with _place(args) as place:
         {"show": _show, "export": _export, "import": _import, "set": _set, "rewind": _rewind, "reset": _reset}[
             args.verb
@@ -81,12 +78,12 @@ def _place(args: argparse.Namespace) -> Iterator[Place]:
         return
     from spoutgen.cluster.connect import DEFAULT_PROJECT
     from spoutgen.local import pipelines
-    from spoutgen.local.home import find_home
+    from spoutgen.local.home import find_home, has_store
     from spoutgen.local.refused import NotFoundError
     from spoutgen.local.store import Store
 
     home = find_home()
-    if not home.store.exists():
+    if not has_store(home):
         raise NotFoundError("pipeline", project.name, hint=f"nothing was run yet in {home.folder}: spoutgen run DIR")
     with Store(home.store) as store:
         # The store knows pipelines of other projects of 2.x by both names.

@@ -7,6 +7,7 @@ spoutgen new spout.yaml -o /srv/spouts/dots
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -45,13 +46,14 @@ def run(args: argparse.Namespace) -> int:
     create(render(loaded, given_template(args.template, folder)), folder)
     sys.stderr.write(as_text(loaded.warnings))
     print(f"{folder}: spout {loaded.spec.name}, source {loaded.spec.source.type}, marker {loaded.spec.marker.name}")
-    print(f"next: spoutgen run {folder}")
+    print(f"next: spoutgen run {shlex.quote(str(folder))}")
     return 0
 
 
 def is_spec(what: str) -> bool:
     """Whether the word names a spec (a file, or something that looks like one) and not a pipeline."""
-    return what.endswith((".yaml", ".yml")) or "/" in what or Path(what).is_file()
+    # Of os and not of Path, which raises for a name that is too long for a file.
+    return what.endswith((".yaml", ".yml")) or "/" in what or os.path.isfile(what)  # noqa: PTH113
 
 
 def _edited(file: str, settings: list[tuple[str, str]]) -> LoadedSpec:

@@ -32,9 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and say it."""
-    from spoutgen.cli.planned import take_any_text
-
-    take_any_text()
     return _all(args) if args.is_all else _one(args)
 
 

@@ -24,12 +24,6 @@ _WIDTH = 100
 _BUG = 70
 
 
-def take_any_text() -> None:
-    """What stands in files and their names may be anything; a terminal that cannot show it is no reason to end."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
 def file_line(decision: Decision) -> str:
     """``~ pipeline.json``, and what its owner should know."""
     return f"{MARKS[decision.action]} {decision.path}" + (f"  ({decision.note})" if decision.note else "")

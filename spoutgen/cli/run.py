@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from io import TextIOWrapper
 from pathlib import Path
 
 from spoutgen.cli.parser import setting
@@ -184,10 +183,6 @@ def with_settings(spec: SpoutSpec, folder: Path, settings: list[tuple[str, str]]
 
 def watch(session: Session, store: Store, pipeline: Pipeline, opening: list[str]) -> int:
     """Show the run until it ends; returns how many commits changed the output."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A symbol may be anything; a terminal that cannot show it is no reason to end.
-            stream.reconfigure(errors="backslashreplace")
     print("\n".join(opening), flush=True)
     marker = pipeline.spec.marker
     view = LiveView(pipeline.name, pipeline.version, marker) if sys.stdout.isatty() else PlainView(pipeline.name)

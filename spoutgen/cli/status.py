@@ -67,10 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, and say it."""
-    from spoutgen.cli.planned import take_any_text
     from spoutgen.deployment.status import now
 
-    take_any_text()
     folders = folders_of(args)
     is_asked = args.lag if args.lag is not None else len(folders) == 1 and not args.is_all
     done = for_each(folders, partial(_status, wish_of(args), args.timeout if is_asked else None))

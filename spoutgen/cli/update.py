@@ -35,10 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Update what is asked for, and say what was done."""
-    from spoutgen.cli.planned import take_any_text
     from spoutgen.errors import Diagnostic, UsageError
 
-    take_any_text()
     if args.abort and (args.is_all or args.bump or args.template):
         raise UsageError(Diagnostic("SG901", "--abort goes with nothing but a project's folder"))
     if args.abort:

@@ -192,10 +192,10 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 def create(path: Path) -> None:
     """Make an empty store at ``path`` unless there is one. Several processes may do so at once."""
-    if path.exists():
-        return
     fresh = path.with_name(f"{path.name}.new-{uuid4().hex}")
     with machine_errors(path):
+        if path.exists():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             db = sqlite3.connect(fresh, isolation_level=None)

@@ -52,6 +52,12 @@ def find_home(environment: Mapping[str, str] = os.environ) -> Home:
     return Home((Path(data) if data else Path.home() / ".local" / "share") / "spoutgen")
 
 
+def has_store(home: Home) -> bool:
+    """Whether anything was ever run there. Raises MachineError SG503 if the folder may not be looked into."""
+    with machine_errors(home.store):
+        return home.store.exists()
+
+
 @contextmanager
 def running(home: Home, pipeline: str) -> Iterator[None]:
     """Hold the pipeline, so that no second run of it starts. The kernel lets go when the process dies, however it dies.
@@ -75,8 +81,9 @@ def running(home: Home, pipeline: str) -> Iterator[None]:
                     f"end that run first (Ctrl-C in its terminal, or kill {pid}), or use another SPOUTGEN_HOME",
                 )
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with machine_errors(folder):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from spoutgen.errors import Diagnostic, MachineError
+from spoutgen.errors import Diagnostic, MachineError, ProjectError
 from spoutgen.local.refused import NotFoundError, RefusedError
 from spoutgen.local.spec import MARKER_BRANCH, SpoutSpec, parse
 from spoutgen.local.store import Store
@@ -65,8 +65,11 @@ def submit(store: Store, spec: SpoutSpec, folder: Path) -> Pipeline:
 
     An update gives it the next version, keeps the branches' heads, and finishes open output commits empty
     (v1.13.4:src/server/pps/server/api_server.go:1051). Raises MachineError SG504 if the pipeline belongs to another
-    project folder that is still there.
+    project folder that is still there, ProjectError SG506 if the folder's name cannot be kept.
     """
+    if not _is_text(str(folder)):
+        problem = f"the local cluster cannot keep a folder's name that is not UTF-8: {folder}"
+        raise ProjectError(Diagnostic("SG506", problem, None, "rename the folder, or run the project from a copy"))
     before = find(store, spec.name)
     if before is not None and before.folder != str(folder):
         _check_is_gone(before, folder)
@@ -84,6 +87,14 @@ def submit(store: Store, spec: SpoutSpec, folder: Path) -> Pipeline:
         store.create_repo(spec.name, f"Output repo for pipeline {spec.name}.", branches)
         add_version(store, spec)
     return inspect(store, spec.name)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def insert(store: Store, spec: SpoutSpec, folder: str) -> None:

@@ -80,6 +80,14 @@ def spec_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def spec_digest_of(folder: Path) -> str:
+    """The digest of the spec in a folder; "" where none can be read, which is not what any lock has."""
+    try:
+        return spec_digest((folder / SPEC).read_bytes())
+    except OSError:
+        return ""
+
+
 def as_entry(lock: Lock) -> Entry:
     """The lock as the file that is written; the same lock gives the same bytes."""
     document = {"version": VERSION, **asdict(lock), "files": dict(sorted(lock.files.items()))}
@@ -99,7 +107,10 @@ def read_lock(folder: Path) -> Lock:
         _check_types(lock)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(no_project(folder)) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        problem = f"the lock file cannot be read: {error.strerror or error}"
+        raise ProjectError(Diagnostic("SG405", problem, Place(str(file)))) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"the lock file cannot be read: {error}"
         hint = "take it from version control; it says what spoutgen generated last"
         raise ProjectError(Diagnostic("SG405", problem, Place(str(file)), hint)) from error

@@ -19,7 +19,7 @@ from spoutgen.project.apply import read_orders
 from spoutgen.project.conflicts import check_is_settled, located
 from spoutgen.project.difference import Setting, differences, facts
 from spoutgen.project.image import bumped, contents_of
-from spoutgen.project.lock import BASE, LOCK, PIPELINE, SPEC, Lock, as_entry, read_base, read_lock, spec_digest
+from spoutgen.project.lock import BASE, LOCK, PIPELINE, SPEC, Lock, as_entry, read_base, read_lock, spec_digest_of
 from spoutgen.project.merge import Decision, merge
 from spoutgen.project.render import render
 from spoutgen.project.reuse import rendered_from_base
@@ -110,10 +110,8 @@ def quick_plan(folder: Path, template: Template | None = None) -> Plan | None:
 
 def _is_current(folder: Path, lock: Lock, template: Template) -> bool:
     """Whether nothing has changed that files are made of: digests say so without making them."""
-    spec_file = folder / SPEC
-    spec = spec_digest(spec_file.read_bytes()) if spec_file.is_file() else ""
     return (
-        (lock.spoutgen, lock.spec, lock.template.path) == (__version__, spec, template.path)
+        (lock.spoutgen, lock.spec, lock.template.path) == (__version__, spec_digest_of(folder), template.path)
         and lock.image in lock.images
         and lock.template.digest == template_digest(template)
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spoutgen import __version__
-from spoutgen.errors import Diagnostic, Place, ProjectError
+from spoutgen.errors import Diagnostic, Place, ProjectError, full_disk
 from spoutgen.pipeline import pipeline_json
 from spoutgen.pipeline.v2 import data_glob
 from spoutgen.project.image import contents
@@ -121,9 +121,20 @@ def _copy(template: Template, copy: Path) -> None:
     if not template.folder.is_dir():
         raise _unusable(template, "there is no such template", "give it: --template PATH; spoutgen's own is `default`")
     try:
-        shutil.copytree(template.folder, copy, ignore=shutil.ignore_patterns(*SKIPPED_FOLDERS))
+        skipped = shutil.ignore_patterns(*SKIPPED_FOLDERS)
+        shutil.copytree(template.folder, copy, ignore=skipped, copy_function=_copy_file)
     except OSError as error:  # shutil.Error is one too
-        raise _unusable(template, f"the template cannot be read: {error}") from error
+        raise full_disk(error) or _unusable(template, f"the template cannot be read: {error}") from error
+
+
+def _copy_file(file: str, copy: str) -> None:
+    """Copy one file. A full disk is no mistake of the template's; copytree would go on and say so for every file."""
+    try:
+        shutil.copy2(file, copy)
+    except OSError as error:
+        if full := full_disk(error):
+            raise full from error
+        raise
 
 
 def _scaffold(template: Path, values: Mapping[str, object], out: Path) -> Path:
@@ -183,6 +194,8 @@ def _mistakes_of(template: Template) -> Iterator[None]:
     except ProjectError:
         raise
     except Exception as error:
+        if full := full_disk(error):
+            raise full from error
         where = f" ({error.name}:{error.lineno})" if hasattr(error, "lineno") and hasattr(error, "name") else ""
         raise _unusable(template, f"the template cannot be rendered: {error}{where}") from error
 

@@ -13,7 +13,7 @@ from spoutgen.pipeline import pipeline_json
 from spoutgen.project.apply import read_orders
 from spoutgen.project.conflicts import located
 from spoutgen.project.image import contents_of
-from spoutgen.project.lock import BASE, PIPELINE, SPEC, read_lock, spec_digest
+from spoutgen.project.lock import BASE, PIPELINE, SPEC, read_lock, spec_digest_of
 from spoutgen.spec import load
 
 __all__ = ("PIPELINE", "check_image", "check_in_step", "image_of", "reused_tag")
@@ -30,8 +30,7 @@ def check_in_step(folder: Path) -> None:
         raise ProjectError(_out_of_step(folder, "the last update left conflicts", "resolve them, then end it"))
     if orders is not None:
         raise ProjectError(_out_of_step(folder, "an update was interrupted", "finish it"))
-    spec = folder / SPEC
-    if spec.is_file() and spec_digest(spec.read_bytes()) == lock.spec:
+    if spec_digest_of(folder) == lock.spec:
         return
     expected = pipeline_json(load(folder).spec).encode()
     base = folder / BASE / PIPELINE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from spoutgen.spec.text import BYTE_ORDER_MARK, MOST_BYTES, Text, decode, too_la
 from spoutgen.spec.units import UNITS, kubernetes_quantity, parse_duration, parse_size
 
 FILE_NAME = "spout.yaml"
+_LIKE_A_SPEC = re.compile(r"spout\.(.*\.)?ya?ml", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,16 @@ class LoadedSpec:
 
 def find(path: Path) -> Path:
     """The spec that a path stands for: itself, or the ``spout.yaml`` of a folder."""
-    if not path.is_dir():
+    # Of os and not of Path, which raises for a name that is too long for a file: whoever reads it says so.
+    if not os.path.isdir(path):  # noqa: PTH112
         return path
-    spec = path / FILE_NAME
-    if spec.exists():
-        return spec
-    others = sorted(other.name for other in path.glob("*.y*ml"))
-    like = next((name for name in others if name.lower().startswith("spout.")), None)
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208
+    except OSError:
+        return path / FILE_NAME  # a folder that is closed: whoever reads the file says so
+    if FILE_NAME in names:
+        return path / FILE_NAME
+    like = next((name for name in names if _LIKE_A_SPEC.fullmatch(name)), None)
     hint = (
         f"did you mean {path / like}? a project's spec is {FILE_NAME}"
         if like

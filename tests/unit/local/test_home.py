@@ -1,5 +1,6 @@
 """Where the local cluster lives, who may run a pipeline, and what its log keeps."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spoutgen.errors import MachineError
-from spoutgen.local.home import Home, find_home, is_running, running
+from spoutgen.local.home import Home, find_home, has_store, is_running, running
 from spoutgen.local.logfile import LogFile
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +28,21 @@ def test_the_home_is_one_per_user():
     assert find_home({"SPOUTGEN_HOME": "/x", "XDG_DATA_HOME": "/y"}).store == Path("/x/store.db")
     assert find_home({"XDG_DATA_HOME": "/y"}).folder == Path("/y/spoutgen")
     assert find_home({"SPOUTGEN_HOME": ""}).folder == Path.home() / ".local/share/spoutgen"
+
+
+def test_a_disk_without_room_for_the_process_id(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(MachineError, match=r"SG503 .*No space left on device"), running(Home(tmp_path), "dots"):
+        pass
+
+
+def test_a_home_that_may_not_be_looked_into(tmp_path):
+    assert not has_store(Home(tmp_path / "none"))
+    with pytest.raises(MachineError, match="SG503"):
+        has_store(Home(tmp_path / ("x" * 300)))
 
 
 def test_a_second_run_is_told_of_the_first(tmp_path):

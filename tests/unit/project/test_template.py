@@ -1,13 +1,15 @@
 """A team's own template: used, recorded, and never executed."""
 
+import errno
 import json
+import os
 import shutil
 from datetime import datetime, timezone
 
 import pytest
 from projects import PROJECT, STORY, replace
 
-from spoutgen.errors import ProjectError
+from spoutgen.errors import MachineError, ProjectError
 from spoutgen.project.create import create
 from spoutgen.project.lock import read_lock
 from spoutgen.project.render import render
@@ -28,6 +30,16 @@ def assert_refused(template, why):
 def configure(template, **settings):
     file = template / "cookiecutter.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+
+
+@pytest.mark.parametrize("step", ["shutil.copy2", "spoutgen.project.render._scaffold"])
+def test_a_full_disk_is_no_mistake_of_the_template(template, monkeypatch, step):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
+
+    monkeypatch.setattr(step, full)
+    with pytest.raises(MachineError, match="SG902 /tmp/x: No space left on device"):
+        made_of(template)
 
 
 def test_a_fork_is_used_and_recorded(template, tmp_path):

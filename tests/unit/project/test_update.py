@@ -10,17 +10,18 @@ import pytest
 from projects import PROJECT, STORY, replace
 
 from spoutgen import __version__
-from spoutgen.errors import ConflictError, MachineError, ProjectError, SpecError
+from spoutgen.errors import ConflictError, MachineError, ProjectError, SpecError, SpoutgenError
 from spoutgen.project import apply
 from spoutgen.project.apply import alone, read_orders
 from spoutgen.project.create import create
 from spoutgen.project.lock import BASE, LOCK
+from spoutgen.project.plan import plan
 from spoutgen.project.render import render
 from spoutgen.project.step import check_image, check_in_step
 from spoutgen.project.template import Template
 from spoutgen.project.tree import read_tree
 from spoutgen.project.update import abort, update
-from spoutgen.spec import load_text, violations
+from spoutgen.spec import load, load_text, violations
 
 
 def codes(error):
@@ -343,6 +344,22 @@ def test_a_file_that_cannot_be_read_blocks_only_where_it_has_to_change(somebody,
         with pytest.raises(ProjectError) as error:
             update(project)
         assert codes(error) == ["SG405"]
+
+
+def test_a_spec_that_cannot_be_read_is_named(somebody):
+    with somebody() as project:
+        for closed in (project / "spout.yaml", project):
+            mode = closed.stat().st_mode & 0o777
+            closed.chmod(0)
+            try:
+                with pytest.raises(SpecError, match="SG101 Permission denied"):
+                    load(project)
+                for look in (plan, check_in_step):
+                    with pytest.raises(SpoutgenError, match="Permission denied") as error:
+                        look(project)
+                    assert codes(error) == ["SG405" if closed == project else "SG101"]
+            finally:
+                closed.chmod(mode)
 
 
 def test_a_read_only_folder_is_seen_before_anything_changes(somebody):
