@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,8 @@ def read_spec(file: Path) -> SpoutSpec:
     try:
         document = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise _wrong(file, f"it cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise _wrong(file, f"it cannot be read: {why}") from error
     try:
         spec = parse(document)
         if not spec.is_spout:
@@ -117,5 +119,7 @@ def _snake_case(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wrong(file: Path, message: str) -> ProjectError:
-    hint = "run `spoutgen update` in the project, or take the file from version control"
+    # An update would not: a file that was deleted or edited stays so.
+    anew = f"spoutgen render pipeline {shlex.quote(str(file.parent))} > {shlex.quote(str(file))}"
+    hint = f"write it anew: {anew}; or take it from version control"
     return ProjectError(Diagnostic("SG506", f"the spout cannot be started: {message}", Place(str(file)), hint))

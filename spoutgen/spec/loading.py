@@ -22,6 +22,7 @@ from spoutgen.spec.text import BYTE_ORDER_MARK, MOST_BYTES, Text, decode, too_la
 from spoutgen.spec.units import UNITS, kubernetes_quantity, parse_duration, parse_size
 
 FILE_NAME = "spout.yaml"
+_PROJECT = ".spoutgen"
 _LIKE_A_SPEC = re.compile(r"spout\.(.*\.)?ya?ml", re.IGNORECASE)
 
 
@@ -47,11 +48,12 @@ def find(path: Path) -> Path:
     if FILE_NAME in names:
         return path / FILE_NAME
     like = next((name for name in names if _LIKE_A_SPEC.fullmatch(name)), None)
-    hint = (
-        f"did you mean {path / like}? a project's spec is {FILE_NAME}"
-        if like
-        else "`spoutgen new NAME` makes a project"
-    )
+    if like:
+        hint = f"did you mean {path / like}? a project's spec is {FILE_NAME}"
+    elif _PROJECT in names:
+        hint = "the project has lost its spec: take it from version control"
+    else:
+        hint = "`spoutgen new NAME` makes a project"
     raise ProjectError(Diagnostic("SG401", f"the folder {path} has no {FILE_NAME}", None, hint))
 
 

@@ -1,6 +1,7 @@
-"""The command where something is missing that it stands on: a standard stream, room on a disk, a name that fits."""
+"""The command where something is missing that it stands on: a stream, room on a disk, a name that fits, a file."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -76,6 +77,22 @@ def test_the_folder_of_a_pipeline_on_a_terminal_that_cannot_show_it(shell):
 def test_what_to_do_next_is_a_line_for_the_shell(shell):
     (line,) = [line for line in shell.lines("new", "dots", "-o", "my dots") if line.startswith("next: ")]
     assert shlex.split(line) == ["next:", "spoutgen", "run", "my dots"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_pipeline_json_is_written_anew_by_the_hint(shell, damage):
+    file = shell.new() / "pipeline.json"
+    whole = file.read_text()
+    file.unlink() if damage == "gone" else file.write_text(whole[:50])
+    said = shell.refused("run", "dots")
+    line = re.search(r"hint: write it anew: spoutgen (.*); or take it", said)[1]
+    assert in_a_shell(shell, [], line).returncode == 0
+    assert file.read_text() == whole
+
+
+def test_a_project_without_its_spec(shell):
+    (shell.new() / "spout.yaml").unlink()
+    assert "take it from version control" in shell.refused("plan", "dots")
 
 
 def test_slips_in_a_command_or_an_option(shell):
