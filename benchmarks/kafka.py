@@ -7,7 +7,6 @@ broker on two cores would mostly be measured waiting for it.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipe_sink import MEBI, RUNTIME, Row, peak_memory, running
+from pipe_sink import MEBI, RUNTIME, Row, computed, peak_memory, running
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -133,9 +132,3 @@ def cost_of_bare(servers: str) -> float:
         command = [sys.executable, "-c", BARE, servers, folder, *map(str, (TOPICS, PARTITIONS, WARM, COUNT, BATCH))]
         spent, count = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return float(spent) / int(count)
-
-
-def computed(pid: int) -> float:
-    """The processor time of a process and its threads so far, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

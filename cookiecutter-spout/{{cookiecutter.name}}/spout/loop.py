@@ -11,7 +11,7 @@ from spout.fatal import brief
 from spout.log import Log
 from spout.marker import Announcement
 from spout.metrics import Meter
-from spout.records import Batch, Lag, Limit, Position, Record, Sink, Source, UnrepeatableError
+from spout.records import Batch, Lag, Limit, Position, Records, Sink, Source, UnrepeatableError, size_of
 
 IDLE = 1.0  # seconds that one read waits for the first record of a batch
 MEASURE_EVERY = 5.0  # seconds between two looks at how far behind the source is
@@ -85,7 +85,7 @@ class _Turn:
         began = self._clock()
         self._meter.waits()
         self._sink.write(batch, self._committed)
-        size = sum(len(record.data) for record in batch.records)
+        size = size_of(batch.records)
         self._meter.wrote(len(batch.records), size)
         self._log.info(
             "batch",
@@ -104,25 +104,23 @@ class _Turn:
 
 def read_batch(source: Source, start: Position | None, limits: Limits, clock: Callable[[], float]) -> Batch | None:
     """The next batch, closed by records, bytes or the wait since its first record; None when nothing came."""
-    records: list[Record] = []
-    size = 0
+    records = Records()
     closes_at = 0.0
     while True:
         timeout = max(0.0, closes_at - clock()) if records else IDLE
-        more = source.read(Limit(limits.records - len(records), limits.bytes - size), timeout)
+        more = source.read(Limit(limits.records - len(records), limits.bytes - records.size), timeout)
         if not records:
             if not more:
                 return None
             closes_at = clock() + limits.wait
-        records += more
-        size += sum(len(record.data) for record in more)
-        if len(records) >= limits.records or size >= limits.bytes or clock() >= closes_at:
+        records.add(more)
+        if len(records) >= limits.records or records.size >= limits.bytes or clock() >= closes_at:
             return Batch(start, records[-1].position, records)
 
 
 def read_again(source: Source, start: Position | None, until: Position, limits: Limits) -> Batch:
     """The announced batch, exactly as it was, whatever closes a batch today: its files must be the same ones."""
-    records: list[Record] = []
+    records = Records()
     while not records or records[-1].position != until:
-        records += source.read(Limit(limits.records, limits.bytes, until), IDLE)
+        records.add(source.read(Limit(limits.records, limits.bytes, until), IDLE))
     return Batch(start, until, records)

@@ -13,7 +13,7 @@ from typing import Any
 from spout.config import Output
 from spout.fatal import FatalError, brief
 from spout.paths import legal
-from spout.records import Batch, File, Record
+from spout.records import Batch, File, Lines, Record, Records, outermost
 
 LONGEST_PATH = 4_000  # characters; what a tar and a commit can hold is more, what a file system can, less
 
@@ -41,32 +41,39 @@ def _written(records: Sequence[Record], path: str, form: str) -> list[File]:
             File(_expanded(path, _values(record, fields), record, record), len(record.data), [record.data])
             for record in records
         ]
-    return [_lines(same, _expanded(path, values, same[0], same[-1])) for values, same in _apart(records, fields)]
+    return [
+        _lines(same, _expanded(path, values, outermost(same, 0), outermost(same, -1)))
+        for values, same in _apart(records, fields)
+    ]
 
 
-def _apart(records: Sequence[Record], fields: list[str]) -> list[tuple[dict[str, str], list[Record]]]:
-    """The records by the values of ``fields``, in the order in which these values come first."""
+def _apart(records: Sequence[Record], fields: list[str]) -> list[tuple[dict[str, str], list[Record | Lines]]]:
+    """The records by the values of ``fields``, in the order in which these values come first.
+
+    :class:`Lines` stay together, where all of the fields are their group's.
+    """
     if not records:
         return []
-    if not fields:
-        return [({}, list(records))]
-    apart: dict[tuple[str, ...], tuple[dict[str, str], list[Record]]] = {}
     is_shared = all(field in records[0].group for field in fields)
+    pieces = records.pieces if is_shared and isinstance(records, Records) else records
+    if not fields:
+        return [({}, list(pieces))]
+    apart: dict[tuple[str, ...], tuple[dict[str, str], list[Record | Lines]]] = {}
     group: object = None
-    same: list[Record] = []
-    for record in records:
-        if not is_shared or record.group is not group:
-            group = record.group
-            values = _values(record, fields)
+    same: list[Record | Lines] = []
+    for piece in pieces:
+        if not is_shared or piece.group is not group:
+            group = piece.group
+            values = _values(piece, fields)
             same = apart.setdefault(tuple(values.values()), (values, []))[1]
-        same.append(record)
+        same.append(piece)
     return list(apart.values())
 
 
-def _values(record: Record, fields: list[str]) -> dict[str, str]:
+def _values(record: Record | Lines, fields: list[str]) -> dict[str, str]:
     """What each field stands for, as a part of a legal path."""
     values = {field: legal(record.group[field]) for field in fields if field in record.group}
-    if len(values) < len(fields):
+    if len(values) < len(fields) and isinstance(record, Record):
         about = record.about()
         for field in fields:
             value = values.get(field) or _value(about, field)
@@ -106,8 +113,8 @@ def fault_of(record: Record, path: str) -> str | None:
     return f"its path would have {length} characters; {LONGEST_PATH} are possible" if length > LONGEST_PATH else None
 
 
-def _lines(records: Sequence[Record], path: str) -> File:
-    lines = [record.data for record in records]
+def _lines(pieces: Sequence[Record | Lines], path: str) -> File:
+    lines = [piece.data for piece in pieces]
     size = sum(map(len, lines)) + len(lines)
     return File(path, size, _ended(lines, max(1, _PIECE * len(lines) // size)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from spout.fatal import FatalError, brief
 from spout.log import Log
@@ -69,16 +69,18 @@ class Reconnecting:
             self._sleep(max(0.0, self._retry_at - self._clock()))
         return self._position
 
-    def read(self, limit: Limit, timeout: float) -> list[Record]:
+    def read(self, limit: Limit, timeout: float) -> Sequence[Record]:
         """What the wrapped source reads; nothing while it is away."""
         if not self._is_open:
             wait = self._retry_at - self._clock()
             self._sleep(max(0.0, min(wait, timeout)))
             if wait > timeout or not self._attempt(self._connect):
                 return []
-        records: list[Record] = []
-        if self._attempt(lambda: records.extend(self._source.read(limit, timeout))):
-            self._delay = FIRST_DELAY
+        found: list[Sequence[Record]] = []
+        if not self._attempt(lambda: found.append(self._source.read(limit, timeout))):
+            return []
+        self._delay = FIRST_DELAY
+        (records,) = found
         if records:
             self._position = records[-1].position
         return records

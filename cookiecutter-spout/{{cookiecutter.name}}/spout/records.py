@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -36,6 +36,93 @@ class Record(NamedTuple):
     def about(self) -> dict[str, Any]:
         """All that is known of it beside its bytes."""
         return {**self.group, **(self.facts() if callable(self.facts) else self.facts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Sequence[Record]):
+    """Records that are lines of one group, as the bytes in which they stand: a source may return this for a list.
+
+    Whoever wants single records finds them in here, each made when it is looked at. Where lines are written as they are
+    nobody does: ``data`` goes from the source to the sink, and costs what bytes cost.
+
+    ``data`` is ``lines`` of them (one at least), joined by line feeds; ``name_at`` names the one that begins at an
+    offset in it; ``position`` is where to go on after the last one.
+    """
+
+    data: bytes
+    lines: int
+    name_at: Callable[[int], str]
+    position: Position
+    group: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all records."""
+        return len(self.data) - (self.lines - 1)
+
+    def __len__(self) -> int:
+        return self.lines
+
+    def __iter__(self) -> Iterator[Record]:
+        begin = 0
+        while (end := self.data.find(b"\n", begin)) >= 0:
+            yield self._record(begin, end)
+            begin = end + 1
+        yield self._record(begin, len(self.data))
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 0:
+            return next(iter(self))
+        if index == -1:
+            return self._record(self.data.rfind(b"\n") + 1, len(self.data))
+        return list(self)[index]
+
+    def _record(self, begin: int, end: int) -> Record:
+        position = self.position if end == len(self.data) else None
+        return Record(self.data[begin:end], position, self.name_at(begin), self.group)
+
+
+class Records(Sequence[Record]):
+    """The records of one read after the other. ``pieces`` are those that came single, and :class:`Lines` as they came;
+    ``size`` is the bytes of all records.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[Record | Lines] = []
+        self.size = 0
+        self._count = 0
+
+    def add(self, more: Sequence[Record]) -> None:
+        """Add what a read returned."""
+        self._count += len(more)
+        self.size += size_of(more)
+        self.pieces += [more] if isinstance(more, Lines) else more
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Record]:
+        for piece in self.pieces:
+            if isinstance(piece, Lines):
+                yield from piece
+            else:
+                yield piece
+
+    def __getitem__(self, index: Any) -> Any:
+        return outermost(self.pieces, index) if index in (0, -1) else list(self)[index]
+
+
+def size_of(records: Sequence[Record]) -> int:
+    """The bytes of all ``records``."""
+    if isinstance(records, (Lines, Records)):
+        return records.size
+    return sum(len(record.data) for record in records)
+
+
+def outermost(pieces: Sequence[Record | Lines], index: int) -> Record:
+    """The very first record (``index`` 0) or the last one (-1)."""
+    piece: Record | Lines = pieces[index]
+    return piece[index] if isinstance(piece, Lines) else piece
 
 
 class Lag(NamedTuple):
@@ -114,8 +201,8 @@ class Source(Protocol):
         it is now: it goes into the marker at once, so a start is chosen once. In all other cases return None.
         """
 
-    def read(self, limit: Limit, timeout: float) -> list[Record]:
-        """The next records; [] when none came within about ``timeout`` seconds.
+    def read(self, limit: Limit, timeout: float) -> Sequence[Record]:
+        """The next records: a list, or :class:`Lines`; [] when none came within about ``timeout`` seconds.
 
         A replay (``limit.until``) gives the very same records as before and stops at that position, or raises
         :class:`~spout.fatal.FatalError` where the outside does not have them any more; or always

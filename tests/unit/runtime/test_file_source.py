@@ -7,6 +7,8 @@ import shutil
 import pytest
 from spout.fatal import FatalError
 from spout.records import Limit, UnrepeatableError
+from spout.sources.file import source as file_source
+from spout.sources.file.body import Body
 from spout.sources.file.probe import probe
 from spout.sources.file.source import FileSource
 
@@ -275,6 +277,43 @@ def test_many_logs_and_rotated_ones_that_the_pattern_matches_too(tmp_path):
     rig.write("b2", path=tmp_path / "b.log")
     assert sorted(rig.read()) == ["a2", "b2"]
     assert {name: len(files) for name, files in rig.position.items()} == {"app.log": 2, "b.log": 1}
+
+
+def test_many_logs_that_are_still_are_left_alone(tmp_path, monkeypatch):
+    opened = []
+
+    def init(body, found):
+        opened.append(found.path)
+        made(body, found)
+
+    made = Body.__init__
+    monkeypatch.setattr(Body, "__init__", init)
+    monkeypatch.setattr(file_source, "_OPEN_FILES", 2)
+    rig = Rig(tmp_path, pattern="*.log")
+    paths = [tmp_path / f"{name}.log" for name in "abcd"]
+    for path in paths:
+        rig.write("a line", path=path)
+    assert len(rig.read()) == 4
+    rig.read()
+    opened.clear()
+    assert rig.read() == []
+    assert opened == []
+    for path in paths:
+        rig.write(path.name, path=path)
+    assert sorted(rig.read()) == ["a.log", "b.log", "c.log", "d.log"]
+    rig.source.close()
+
+
+def test_what_is_gone_is_looked_for_again_however_long_a_look_takes(rig, monkeypatch):
+    monkeypatch.setattr(file_source, "_rest", lambda least, began: 60.0 if least == file_source._LOOK else least)
+    rig.write("a")
+    assert rig.read() == ["a"]
+    rig.write("b")
+    hidden = rig.path.rename(rig.folder / "elsewhere")
+    rig.restart()
+    assert rig.source.read(ALL, 1.5) == []
+    hidden.rename(rig.path)
+    assert rig.read() == ["b"]
 
 
 def test_start_at_the_end(tmp_path):

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spout.sources.file.folder import Found
 
@@ -19,8 +19,7 @@ HEAD = 1024  # bytes from the beginning that are part of the fingerprint
 TAIL = 256  # bytes right before the offset
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A place in a file, and which file that is. JSON: an object with these keys."""
 
     device: int

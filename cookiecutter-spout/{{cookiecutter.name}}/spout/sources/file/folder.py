@@ -11,14 +11,13 @@ import glob
 import os
 import re
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 _ROTATED = re.compile(r"(?P<log>.*[^/])[.-](?P<when>[0-9]{1,20}(?:[-_.T][0-9]{1,20})*)(?P<gzip>\.gz)?", re.DOTALL)
-_LOOKS = 10  # at a folder that changes all the time, before it is left for the next scan
+_LOOKS = 11  # at a folder that changes all the time, before it is left for the next scan
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One file: where it is, what it is, and how large (in bytes, compressed) at that moment."""
 
     path: str
@@ -35,32 +34,34 @@ class Found:
         return self.device, self.inode
 
 
+Listed: TypeAlias = dict[str, list[Found]]
+
+
 def root(pattern: str) -> str:
     """The folder before the first wildcard."""
     fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     return fixed[: fixed.rfind("/") + 1]
 
 
-def files(pattern: str) -> dict[str, list[Found]] | None:
-    """Log -> its files, the oldest first; None while somebody renames them.
+def files(pattern: str, before: Listed | None = None) -> Listed | None:
+    """Log -> its files, the oldest first; None while somebody renames them. ``before`` is what the last call returned.
 
     Reading a folder is not atomic: an entry that is renamed meanwhile may come twice or never. So only what two looks
     have in common counts.
     """
-    before = _look(pattern)
     for _ in range(_LOOKS):
         found = _look(pattern)
-        if [_names(before), _names(found)] == [_names(found), _names(before)]:
+        if before is not None and _names(before) == _names(found):
             return found
         before = found
     return None
 
 
-def _names(found: dict[str, list[Found]]) -> list[tuple[str, int, int]]:
-    return [(file.path, *file.key) for files in found.values() for file in files]
+def _names(found: Listed) -> list[tuple[str, int, int]]:
+    return [(file.path, file.device, file.inode) for files in found.values() for file in files]
 
 
-def _look(pattern: str) -> dict[str, list[Found]]:
+def _look(pattern: str) -> Listed:
     paths = {*glob.glob(pattern), *glob.glob(f"{pattern}[.-]*")}  # noqa: PTH207 (a pattern from the root)
     logs: dict[str, list[tuple[tuple[int, int, str], Found]]] = {}
     seen: set[tuple[int, int]] = set()

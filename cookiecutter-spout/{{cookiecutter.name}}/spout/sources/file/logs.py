@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 from spout.fatal import FatalError, brief
@@ -58,6 +57,7 @@ class Logs:
         self._pattern = pattern
         self._root = folder.root(pattern)
         self._clock = clock
+        self._listed: folder.Listed | None = None
         self.by_name: dict[str, Log] = {}
 
     def set(self, position: Position | None) -> None:
@@ -77,7 +77,7 @@ class Logs:
     def position(self) -> Position:
         """``{log: {generation: place}}``."""
         return {
-            name: {str(number): asdict(log.generations[number].place) for number in sorted(log.generations)}
+            name: {str(number): log.generations[number].place._asdict() for number in sorted(log.generations)}
             for name, log in self.by_name.items()
             if log.generations
         }
@@ -95,10 +95,10 @@ class Logs:
 
     def look(self) -> bool:
         """Find every generation again, and what is new; False while the folder changes too quickly to tell."""
-        listed = folder.files(self._pattern)
-        if listed is None:
+        self._listed = folder.files(self._pattern, self._listed)
+        if self._listed is None:
             return False
-        found = {name[len(self._root) :]: files for name, files in listed.items()}
+        found = {name[len(self._root) :]: files for name, files in self._listed.items()}
         for name in found:
             self.by_name.setdefault(name, Log(name))
         by_key = {file.key: file for files in found.values() for file in files}

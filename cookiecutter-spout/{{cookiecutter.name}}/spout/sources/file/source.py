@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spout.config import check_keys, seconds
 from spout.fatal import FatalError
-from spout.records import Lag, Limit, Position, Record, UnrepeatableError
+from spout.records import Lag, Limit, Lines, Position, Record, UnrepeatableError
 from spout.sources.file.body import MovedError, Place
 from spout.sources.file.generation import ChangedError, Generation, beginning, ending
 from spout.sources.file.logs import LOST_AFTER, Log, Logs
 
 _POLL = 0.1  # seconds between two looks at a file that has nothing new
 _LOOK = 1.0  # seconds between two looks at the folder
+_LONGEST = 10.0  # what both may become where there are thousands of logs
+_REST = 250  # times as long as looking took, in processor time: so an idle spout takes under one per cent of a core
 _OPEN_FILES = 256  # logs whose file is kept open, so that it can be read on after it was deleted
 
 
@@ -46,14 +49,14 @@ class FileSource:
         self._logs = Logs(self._pattern, clock)
         self._turn: list[str] = []
         self._largest = 0
-        self._look_at = 0.0
+        self._look_at = self._poll_at = 0.0
         self._open: dict[Generation, None] = {}
         self.identity = f"file:{self._pattern}"
 
     def open(self, position: Position | None) -> Position | None:
         """Find the files of ``position`` again. For ``start: end``, return where the files end now."""
         self._logs.set(position)
-        self._look_at = 0.0
+        self._look_at = self._poll_at = 0.0
         self._largest = 0
         if position is not None or self._start == "beginning":
             return None
@@ -63,15 +66,20 @@ class FileSource:
             self._skip(log)
         return self._logs.position()
 
-    def read(self, limit: Limit, timeout: float) -> list[Record]:
+    def read(self, limit: Limit, timeout: float) -> Sequence[Record]:
         """The next lines of one log, the logs in turn."""
         gives_up_at = self._clock() + timeout
         while True:
-            records = self._read_new(limit) if limit.until is None else self._read_again(limit, limit.until)
-            left = gives_up_at - self._clock()
-            if records or left <= 0:
-                return records
-            self._sleep(min(_POLL, left))
+            if self._clock() >= self._poll_at:
+                began = time.thread_time()
+                lines = self._read_new(limit) if limit.until is None else self._read_again(limit, limit.until)
+                if lines:
+                    return lines
+                self._poll_at = self._clock() + _rest(_POLL, began)
+            now = self._clock()
+            if now >= gives_up_at:
+                return []
+            self._sleep(min(self._poll_at, gives_up_at) - now)
 
     def ack(self, position: Position) -> None:
         """Nobody waits for it."""
@@ -91,7 +99,7 @@ class FileSource:
         self._logs.close()
         self._open.clear()
 
-    def _read_new(self, limit: Limit) -> list[Record]:
+    def _read_new(self, limit: Limit) -> Lines | None:
         begins_batch = limit.records >= self._largest  # the loop asks for less and less until a batch is full
         self._largest = max(self._largest, limit.records)
         self._look_around()
@@ -99,12 +107,12 @@ class FileSource:
             log = self._logs.by_name[name]
             if begins_batch:
                 for generation in log.earlier():
-                    if generation.may_have_more and (records := self._lines(log, generation, limit)):
-                        return records
+                    if generation.may_have_more and (lines := self._lines(log, generation, limit)):
+                        return lines
                     self._let_go(generation)
-            if records := self._read_log(log, limit):
-                return records
-        return []
+            if lines := self._read_log(log, limit):
+                return lines
+        return None
 
     def _in_turn(self) -> list[str]:
         """The logs, beginning after the one that was read last."""
@@ -112,56 +120,65 @@ class FileSource:
         at = names.index(self._turn[0]) + 1 if self._turn and self._turn[0] in self._logs.by_name else 0
         return names[at:] + names[:at]
 
-    def _read_log(self, log: Log, limit: Limit) -> list[Record]:
+    def _read_log(self, log: Log, limit: Limit) -> Lines | None:
         last = log.last
         if last is not None:
             if last.found is None and not last.is_open and not last.is_lost:
                 self._lose(log, last)
-                return []
-            if not last.is_lost and (records := self._lines(log, last, limit)):
-                return records
+                return None
+            is_still = not last.is_open and not last.may_have_more  # as it was when all of it was read
+            if not last.is_lost and not is_still and (lines := self._lines(log, last, limit)):
+                return lines
             if last.found is None and not last.is_open and not last.is_lost:
-                return []  # it changed under our hands
+                return None  # it changed under our hands
         for found in [each for each in log.waiting if each not in log.nothing_in]:
             generation = Generation(log.next_number(), beginning(found), found)
             try:
-                records = self._lines(log, generation, limit)
+                lines = self._lines(log, generation, limit)
             finally:
                 if not generation.place.offset:
                     self._let_go(generation)
-            if records:
+            if lines:
                 log.waiting.remove(found)
                 if last is not None:
                     self._leave(log, last)
-                return records
+                return lines
             log.nothing_in.add(found)
-        return []
+        return None
 
-    def _lines(self, log: Log, generation: Generation, limit: Limit, until: int | None = None) -> list[Record]:
+    def _lines(self, log: Log, generation: Generation, limit: Limit, until: int | None = None) -> Lines | None:
         try:
-            lines = generation.read(limit, self._longest, until)
+            taken = generation.read(limit, self._longest, until)
         except (ChangedError, MovedError, FileNotFoundError):
             generation.found = None
             self._let_go(generation)
             self._look_at = 0.0
-            return []
+            return None
         self._keep_open(generation)
-        if not lines.data:
-            return []
+        if taken is None:
+            return None
         log.generations[generation.number] = generation
         self._turn = [log.name]
-        begin, group = f"{generation.number:06}-", log.group
-        records = [
-            Record(line, None, f"{begin}{offset:015}", group)
-            for line, offset in zip(lines.data, lines.offsets, strict=True)
-        ]
-        records[-1] = records[-1]._replace(position=self._logs.position())
-        return records
+        number, begin = generation.number, taken.offset
+        return Lines(
+            taken.data,
+            taken.lines,
+            lambda offset: f"{number:06}-{begin + offset:015}",
+            self._logs.position(),
+            log.group,
+        )
 
     def _look_around(self) -> None:
-        now = self._clock()
-        if now >= self._look_at:
-            self._look_at = now + (_LOOK if self._logs.look() else _POLL)
+        if self._clock() >= self._look_at:
+            began = time.thread_time()
+            is_sure = self._logs.look()
+            self._look_at = self._clock() + (_rest(_LOOK, began) if is_sure else _POLL)
+
+    def _is_lost(self, generation: Generation) -> bool:
+        """Whether the file of a generation is gone for good: for some time, in which the folder is looked at."""
+        self._look_at = min(self._look_at, self._clock() + _LOOK)
+        since = generation.missing_since
+        return since is not None and self._clock() - since >= LOST_AFTER
 
     def _leave(self, log: Log, generation: Generation) -> None:
         """The next file of the log was begun."""
@@ -181,7 +198,7 @@ class FileSource:
 
     def _lose(self, log: Log, last: Generation) -> None:
         """The file that was being read is nowhere: not renamed, not copied, not compressed."""
-        if last.missing_since is None or self._clock() - last.missing_since < LOST_AFTER:
+        if not self._is_lost(last):
             return
         if self._on_lost == "fail":
             raise self._lost(log, last)
@@ -199,7 +216,7 @@ class FileSource:
         passed = [generation.found for generation in log.generations.values()]
         log.waiting = [found for found in log.waiting if found not in passed]
 
-    def _read_again(self, limit: Limit, until: Position) -> list[Record]:
+    def _read_again(self, limit: Limit, until: Position) -> Lines | None:
         for name, places in sorted(until.items()):
             log = self._logs.by_name.get(name) or self._logs.by_name.setdefault(name, Log(name))
             for number, place in sorted((int(number), place) for number, place in places.items()):
@@ -209,29 +226,29 @@ class FileSource:
                     generation.expect(Place(**place))
                     self._look_at = 0.0
                 if generation.read_to < place["offset"]:
-                    records = self._read_up_to(log, generation, place["offset"], limit)
-                    return self._marked(records, until)
-        return []  # all of it was read
+                    lines = self._read_up_to(log, generation, place["offset"], limit)
+                    return lines and self._marked(lines, until)
+        return None  # all of it was read
 
-    def _read_up_to(self, log: Log, generation: Generation, end: int, limit: Limit) -> list[Record]:
+    def _read_up_to(self, log: Log, generation: Generation, end: int, limit: Limit) -> Lines | None:
         self._look_around()
         if generation.is_expected and generation.found is not None:
             generation.begin()
         if generation.found is None and not generation.is_open:
-            if generation.missing_since is not None and self._clock() - generation.missing_since >= LOST_AFTER:
+            if self._is_lost(generation):
                 raise self._gone(f"generation {generation.number} of {log.name} is gone")
-            return []
-        records = self._lines(log, generation, limit, end)
-        if not records and (generation.found is not None or generation.is_open):
+            return None
+        lines = self._lines(log, generation, limit, end)
+        if not lines and (generation.found is not None or generation.is_open):
             raise self._gone(f"generation {generation.number} of {log.name} ends before byte {end}")
-        return records
+        return lines
 
-    def _marked(self, records: list[Record], until: Position) -> list[Record]:
-        """The last of ``records`` stands where the replay ends, if all of it was read."""
-        if records and all(self._is_read(name, places) for name, places in until.items()):
+    def _marked(self, lines: Lines, until: Position) -> Lines:
+        """The last of ``lines`` stands where the replay ends, if all of it was read."""
+        if all(self._is_read(name, places) for name, places in until.items()):
             self._logs.keep(until)
-            records[-1] = records[-1]._replace(position=until)
-        return records
+            return replace(lines, position=until)
+        return lines
 
     def _is_read(self, name: str, places: Mapping[str, Any]) -> bool:
         log = self._logs.by_name.get(name)
@@ -253,6 +270,11 @@ class FileSource:
             expected="it, renamed, copied or compressed beside the others: what came after that byte is not known",
             remedy=_REMEDY,
         )
+
+
+def _rest(least: float, began: float) -> float:
+    """How long to wait after some looking that ``began`` at that moment of the thread's own time."""
+    return min(max(least, _REST * (time.thread_time() - began)), _LONGEST)
 
 
 _REMEDY = (
