@@ -35,6 +35,24 @@ def test_the_beginning_is_committed_before_anything_is_read(stage):
     assert stage.sink().resume().committed == 42
 
 
+def test_a_place_that_is_no_batch_is_acknowledged_once_it_is_committed(stage):
+    sink, acked = stage.sink(), []
+    sink.resume()
+    stage.write(sink, 0, 3)
+    sink.flush(acked.append)
+    assert acked == []
+    sink.begin(60)
+    assert stage.sink().resume().committed == 60
+    sink.flush(acked.append)
+    sink.flush(acked.append)
+    assert acked == [60]
+    sink.begin(70)
+    stage.write(sink, 70, 71)
+    sink.flush(acked.append)
+    assert acked == [60]
+    assert stage.numbers() == [1, 2, 3, 71]
+
+
 def test_a_batch_that_is_written_again_replaces_its_files(stage):
     sink = stage.sink()
     sink.resume()

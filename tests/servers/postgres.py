@@ -33,7 +33,7 @@ shared_buffers = 64MB
 ssl = on
 ssl_cert_file = '{folder}/server.pem'
 ssl_key_file = '{folder}/server.key'
-lc_messages = 'C'
+lc_messages = '{language}'
 """
 _HBA = """
 local all postgres trust
@@ -49,11 +49,22 @@ def binaries() -> Path | None:
     return Path(found).parent if found else folders[-1].parent if folders else None
 
 
+def speaks(language: str) -> str | None:
+    """Why a cluster cannot speak ``language`` (de_DE, say) here; None if it can."""
+    if not Path("/usr/share/i18n/locales", language).exists():
+        return f"no definition of the locale {language} (Debian: locales)"
+    if not list(Path("/usr/share/locale", language[:2], "LC_MESSAGES").glob("postgres-*.mo")):
+        return f"PostgreSQL has no messages in {language} here"
+    return None
+
+
 class Cluster:
     """One cluster in ``folder``. ``port`` stays the same over restarts."""
 
-    def __init__(self, folder: Path, bin_folder: Path) -> None:
+    def __init__(self, folder: Path, bin_folder: Path, language: str = "C") -> None:
+        """``language``: one that :func:`speaks` says it can, such as ``de_DE``."""
         self.folder = folder
+        self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         self.port = _free_port()
         self.ca_file = folder / "server.pem"
         self._bin = bin_folder
@@ -69,11 +80,17 @@ class Cluster:
             "postgres",
             "-E",
             "UTF8",
-            "--locale=C.UTF-8",
+            "--locale=C.UTF-8" if language == "C" else "--locale=C",
             "-N",
         )
+        if language != "C":
+            (folder / "locales").mkdir()
+            made = str(folder / "locales" / f"{language}.UTF-8")
+            subprocess.run(["localedef", "-i", language, "-f", "UTF-8", made], check=True, capture_output=True)
+            self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "LOCPATH": str(folder / "locales")}
+            language = f"{language}.UTF-8"
         with (folder / "data/postgresql.conf").open("a") as config:
-            config.write(_CONFIG.format(port=self.port, folder=folder))
+            config.write(_CONFIG.format(port=self.port, folder=folder, language=language))
         (folder / "data/pg_hba.conf").write_text(_HBA)
         self._make_certificate()
 
@@ -115,9 +132,8 @@ class Cluster:
         command = [str(path) if path.exists() else program, *arguments]
         if os.geteuid() == 0:
             command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            command, cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False, timeout=90,
         )  # fmt: skip
         assert done.returncode == 0, (
@@ -126,10 +142,10 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(bin_folder: Path) -> Iterator[Cluster]:
+def running_cluster(bin_folder: Path, language: str = "C") -> Iterator[Cluster]:
     """A cluster that runs, and ends with the tests. Its folder is not pytest's, which no other user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="spoutgen-postgres-"))
-    cluster = Cluster(folder, bin_folder)
+    cluster = Cluster(folder, bin_folder, language)
     cluster.start()
     try:
         yield cluster

@@ -10,6 +10,7 @@ from spout.sources import postgres
 DEFAULTS = {
     "host": HOST, "database": "shop", "user": "spout", "password_env": "DB_PASSWORD", "tls": True, "start": "earliest",
     "on_lost": "fail", "timeout": 20.0, "settle": "transactions", "poll": 0.02, "page": 10_000, "create": False,
+    "heartbeat": 60.0,
 }  # fmt: skip
 MANY = Limit(100_000, 1 << 30)
 DEADLINE = 30.0

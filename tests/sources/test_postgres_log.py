@@ -9,6 +9,8 @@ from servers.postgres import PASSWORD
 from spout.fatal import FatalError
 from spout.records import Limit, UnrepeatableError
 from spout.sources import postgres as source_module
+from spout.sources.postgres.changes import lsn_number
+from spout.sources.postgres.log import LogSource
 from test_postgres_cursor import VALUES
 
 FEW = Limit(2, 1 << 20)
@@ -320,3 +322,109 @@ def test_probe_tells_what_is_there(shop):
     assert found["publication orders"] == "public.orders"
     assert "confirmed up to" in found["slot orders"]
     assert found["lag"].endswith("bytes of log")
+
+
+class Clock:
+    """Stands still until it is told to go."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def make_noise(shop, segments=2):
+    """Log that is no business of the spout: a table that is not published, and the rest of some segments."""
+    for number in range(segments):
+        shop.run("INSERT INTO noise VALUES (%s)", number)
+        shop.run("SELECT pg_switch_wal()")
+
+
+@pytest.fixture
+def noisy(shop):
+    shop.run("DROP PUBLICATION orders")
+    shop.run("SELECT pg_drop_replication_slot('orders')")
+    shop.run("CREATE TABLE noise (id int)")
+    shop.run("CREATE PUBLICATION orders FOR TABLE orders")
+    shop.run("SELECT pg_create_logical_replication_slot('orders', 'pgoutput')")
+    return shop
+
+
+def moved(source):
+    """Where it moves on to, sooner or later."""
+    found = []
+    until(lambda: source.read(MANY, 0.1) == [] and (at := source.moved()) and (found.append(at) or True), "it moves on")
+    return found[0]
+
+
+def test_a_quiet_table_lets_the_log_of_others_go(noisy):
+    begin = confirmed(noisy)
+    with noisy.reading(heartbeat=0.01) as source:
+        make_noise(noisy)
+        position = moved(source)
+        assert noisy.run("SELECT %s::pg_lsn - %s::pg_lsn >= 16 << 20", position["lsn"], begin) == [(True,)]
+        assert confirmed(noisy) == begin  # not before it is in the marker
+        source.ack(position)
+        until(lambda: confirmed(noisy) == position["lsn"], "the slot is confirmed")
+        add(noisy, 1)
+        (record,) = taken(source, 1)
+    with noisy.reading(position) as source:
+        assert [r.data for r in taken(source, 1)] == [record.data]
+    with noisy.reading(record.position) as source:
+        assert source.read(MANY, 0.2) == []
+
+
+def test_a_transaction_that_is_open_while_the_slot_moves_on_comes_all_the_same(noisy):
+    with noisy.session() as late, noisy.reading(heartbeat=0.01) as source:
+        late.execute("INSERT INTO orders VALUES (1), (2)")
+        make_noise(noisy)
+        position = moved(source)
+        source.ack(position)
+        until(lambda: confirmed(noisy) == position["lsn"], "the slot is confirmed")
+        late.execute("INSERT INTO orders VALUES (3)")
+        late.commit()
+        assert ids(taken(source, 3)) == [1, 2, 3]
+    with noisy.reading(position) as source:
+        assert ids(taken(source, 3)) == [1, 2, 3]
+
+
+def test_it_does_not_move_past_what_was_not_read(noisy):
+    with noisy.reading(heartbeat=0.01) as source:
+        add(noisy, 1, 2, 3)
+        (first,) = taken(source, 1, Limit(1, 1 << 20))
+        make_noise(noisy)
+        until(lambda: source._receive(0.0) or True, "more was received")
+        assert source.moved() is None
+        rest = taken(source, 2)
+        position = moved(source)
+        assert noisy.run("SELECT %s::pg_lsn > %s::pg_lsn", position["lsn"], rest[-1].position["lsn"]) == [(True,)]
+    with noisy.reading(first.position) as source:
+        assert ids(taken(source, 2)) == [2, 3]
+
+
+def test_it_moves_by_whole_segments_and_no_more_often_than_told(noisy):
+    clock = Clock()
+    options = noisy.options(mode="log", slot="orders", publications=["orders"], heartbeat=60.0)
+    source = LogSource(options, clock=clock)
+    source.open(None)
+    try:
+        make_noise(noisy)
+        far = noisy.run("SELECT pg_current_wal_lsn()::text")[0][0]
+        clock.now = 59.0
+
+        def has_seen():
+            source._tell(reply=True)
+            source._connection.wait(None)
+            source._receive(clock.now)
+            return source._received >= lsn_number(far)
+
+        until(has_seen, "the server says how far it has looked")
+        assert source.moved() is None
+        clock.now = 61.0
+        assert lsn_number(source.moved()["lsn"]) >= lsn_number(far)
+        clock.now = 200.0
+        assert source.moved() is None  # nothing new that would be worth it
+    finally:
+        source.close()
+        noisy.wait_until_free()

@@ -1,12 +1,17 @@
 """What no retry mends says what to do, in SQL where that is the way; and no password is in any of it."""
 
 import logging
+import socket
+from pathlib import Path
 
+import psycopg
 import pytest
 from postgres_rig import MANY, Shop
-from servers.postgres import PASSWORD
+from servers.postgres import HOST, PASSWORD, binaries, running_cluster, speaks
 from spout.fatal import FatalError
 from spout.sources import postgres as source_module
+from spout.sources.postgres import login
+from spout.sources.postgres.connection import _parameters as connection_of
 
 CURSOR = {"mode": "cursor", "table": "orders", "key": ["id"]}
 LOG = {"mode": "log", "slot": "orders", "publications": ["orders"]}
@@ -54,6 +59,58 @@ def test_an_unknown_database_or_role(shop):
     assert "CREATE ROLE spout LOGIN" in refused(shop, **CURSOR)
 
 
+@pytest.fixture(scope="module")
+def germans(postgres):
+    """A server that speaks German."""
+    why = speaks("de_DE")
+    if why:
+        pytest.skip(why)
+    with running_cluster(binaries(), "de_DE") as cluster:
+        yield cluster
+
+
+def test_a_server_that_speaks_another_language(germans, monkeypatch):
+    shop = Shop(germans)
+    shop.run("CREATE TABLE orders (id int PRIMARY KEY)")
+    assert "(3D000)" in (said := refused(shop, **CURSOR, database="shup"))
+    assert "Datenbank" in said
+    assert "correct `source.database`" in said
+    monkeypatch.setenv("DB_PASSWORD", PASSWORD + "wrong")
+    assert "(28P01)" in (said := refused(shop, **CURSOR))
+    assert "Passwort-Authentifizierung" in said
+    assert "secret behind `password_env`" in said
+    monkeypatch.setenv("DB_PASSWORD", PASSWORD)
+    shop.run("ALTER ROLE spout NOLOGIN")
+    assert "`ALTER ROLE spout LOGIN;`" in refused(shop, **CURSOR)
+    shop.run("ALTER ROLE spout LOGIN NOREPLICATION")
+    assert "`ALTER ROLE spout REPLICATION;`" in refused(shop, **LOG)
+    shop.run("REVOKE CONNECT ON DATABASE shop FROM PUBLIC")
+    assert "GRANT CONNECT ON DATABASE shop TO spout;" in refused(shop, **CURSOR)
+    shop.run("GRANT CONNECT ON DATABASE shop TO PUBLIC")
+    shop.run("ALTER ROLE spout CONNECTION LIMIT 0")  # what may pass is waited for, in any language
+    with pytest.raises(psycopg.OperationalError), shop.reading(**CURSOR):
+        pass
+    shop.admin.close()
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_the_state_of_a_refusal_leaves_nothing_open(shop, monkeypatch):
+    parameters = connection_of(shop.options(**CURSOR), replication=False)
+    before = open_files()
+    assert login.refusal(parameters) is None
+    assert login.refusal({**parameters, "dbname": "shup"}) == "3D000"
+    assert login.refusal({**parameters, "password": "x"}) == "28P01"
+    assert login.refusal({**parameters, "port": 1}) is None
+    assert login.refusal({**parameters, "sslrootcert": "/nowhere"}) is None
+    with socket.create_server((HOST, 0)) as silent:
+        port = silent.getsockname()[1]
+        assert login.refusal({**parameters, "port": port, "connect_timeout": 1}) is None
+    assert open_files() == before
+
+
 def test_a_certificate_of_another_authority(shop, tmp_path):
     assert "`source.tls_ca_file`" in refused(shop, **CURSOR, tls_ca_file="/etc/ssl/certs/ca-certificates.crt")
     assert "mount the secret" in refused(shop, **CURSOR, tls_ca_file=str(tmp_path / "none.pem"))
@@ -97,6 +154,23 @@ def test_a_key_without_an_index_of_its_order_is_slow_and_said_so(shop):
     with shop.reading(**{**CURSOR, "key": ["other", "id"]}):
         pass
     assert "CREATE INDEX CONCURRENTLY ON public.orders (other, id);" in shop.warned[0][1]["remedy"]
+
+
+@pytest.mark.parametrize("made", ["int GENERATED ALWAYS AS IDENTITY (CACHE 20)", "int DEFAULT nextval('numbers')"])
+def test_a_sequence_whose_numbers_are_taken_in_blocks(shop, made):
+    """A session that keeps a block uses it whenever it likes: no open transaction tells of that."""
+    shop.run("CREATE SEQUENCE numbers CACHE 20")
+    shop.run(f"CREATE TABLE blocks (id {made} PRIMARY KEY, note text)")
+    blocks = {**CURSOR, "table": "blocks"}
+    said = refused(shop, **blocks)
+    sequence = "blocks_id_seq" if "IDENTITY" in made else "numbers"
+    assert f"`ALTER SEQUENCE {sequence} CACHE 1;`" in said
+    assert "20 of at a time" in said
+    with shop.reading(**blocks, delay=0.01):
+        pass
+    shop.run(f"ALTER SEQUENCE {sequence} CACHE 1")
+    with shop.reading(**blocks):
+        pass
 
 
 def test_a_start_that_is_no_key(shop):

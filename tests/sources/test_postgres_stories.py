@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +23,7 @@ SPEC = """
 version: 1
 name: aspout
 image: aspout:v1
+pachyderm: {target}
 source:
   type: postgres
   host: {host}
@@ -39,6 +42,7 @@ MODES = {
     "cursor": "mode: cursor\n  table: orders\n  key: [id]\n  poll: 50ms",
     "log": "mode: log\n  slot: orders\n  publications: [orders]",
 }
+QUIET = MODES["log"] + "\n  heartbeat: 50ms"
 
 
 @pytest.fixture(params=list(MODES))
@@ -58,10 +62,9 @@ def shop(postgres):
 
 
 @contextmanager
-def spout_of(mode, shop, folder, port=None, records=50):
-    spec = SPEC.format(
-        host=HOST, port=port or shop.cluster.port, ca_file=shop.cluster.ca_file, mode=MODES[mode], records=records
-    )
+def spout_of(mode, shop, folder, port=None, records=50, target=1):
+    place = {"host": HOST, "port": port or shop.cluster.port, "ca_file": shop.cluster.ca_file}
+    spec = SPEC.format(mode=MODES[mode], records=records, target=target, **place)
     with LocalSpout(spec, folder, {"DB_PASSWORD": PASSWORD}) as spout:
         yield spout
 
@@ -142,6 +145,62 @@ def test_kills_lose_and_repeat_nothing(mode, shop, tmp_path):
             assert PASSWORD.encode() not in spout.everything_said()
     finally:
         feed.end()
+
+
+@pytest.mark.parametrize("target", [1, 2])
+def test_kills_while_the_slot_moves_over_the_log_of_others_lose_nothing(shop, tmp_path, monkeypatch, target):
+    """The published table is quiet most of the time, others are not: the slot keeps up, and never passes a change."""
+    monkeypatch.setitem(MODES, "log", QUIET)
+    shop.run("CREATE TABLE noise (id int)")
+    confirmed = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'orders'"
+    behind = "SELECT %s::pg_lsn - confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'orders'"
+    wanted, reached, late = [], [], []
+
+    def add():
+        wanted.extend(shop.run("INSERT INTO orders (note) VALUES ('x') RETURNING id"))
+
+    def make_noise():
+        for _ in range(2):
+            shop.run("INSERT INTO noise VALUES (1)")
+            shop.run("SELECT pg_switch_wal()")
+        return shop.run("SELECT pg_current_wal_lsn()::text")[0][0]
+
+    def slot_follows():
+        end = make_noise()
+        # It moves by 16 MiB and more, so it may stand just below that.
+        until(lambda: shop.run(behind, end)[0][0] < 16 << 20, f"the slot follows the log up to {end}", 120)
+        reached.append(shop.run(confirmed)[0][0])
+
+    def meanwhile(number):
+        _commit(late)  # it began before the slot moved on
+        add()
+        session = shop.session()
+        wanted.extend(session.execute("INSERT INTO orders (note) VALUES ('late') RETURNING id").fetchall())
+        late.append(session)
+        make_noise()
+
+    with spout_of("log", shop, tmp_path, target=target) as spout:
+        add()
+        chance = random.Random(target)
+        spout.start()
+        wait_until(spout.commits, "the first change is committed")
+        for number in range(KILLS // 2):
+            if number % 2 == 0:
+                slot_follows()
+            meanwhile(number)
+            time.sleep(chance.uniform(0, 1.5))  # the moment of the kill is what is drawn here
+            spout.kill_user_code() if number % 4 == 1 else (spout.kill(), spout.start())
+        _commit(late)
+        until(lambda: found_ids(spout) == Counter(number for (number,) in wanted), "every change, once", 120)
+        slot_follows()
+        spout.stop()
+        assert found_ids(spout) == Counter(number for (number,) in wanted)
+    assert len(set(reached)) == len(reached) > KILLS // 4
+
+
+def found_ids(spout):
+    """How often each row stands in the committed files."""
+    return Counter(json.loads(line)["after"]["id"] for line in spout.lines().elements())
 
 
 def test_a_bad_network_and_a_restarted_server(mode, shop, tmp_path):

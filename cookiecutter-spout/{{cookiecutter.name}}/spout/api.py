@@ -68,10 +68,11 @@ class ApiSink:
         self._branch = pfs.Branch(repo=self._repo, name=config.target.branch)
         self.has_committed = False  # since the marker was read
         self._head: str | None = None  # the id of the newest commit that this spout knows
+        self._begun: Position | None = None  # committed, and not acknowledged yet
 
     def resume(self) -> Announcement | None:
         """What the marker says; None for a spout that starts for the first time."""
-        self._head, self.has_committed = None, False
+        self._head, self._begun, self.has_committed = None, None, False
         try:
             head = self._repaired_head()
             if head is None:
@@ -84,8 +85,9 @@ class ApiSink:
         return announcement
 
     def begin(self, position: Position) -> None:
-        """Commit that the spout begins at ``position``, before anything was read."""
+        """Commit that the spout goes on at ``position``: a beginning, or further on where there was nothing to read."""
         self._commit(self._budget.checked(self._shape.files(Announcement(position, None))))
+        self._begun = position
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Commit ``batch`` with the marker that says so."""
@@ -94,10 +96,14 @@ class ApiSink:
         *parts, _ = self._shape.files(Announcement(batch.start, batch.end))
         *_, marker = self._shape.files(Announcement(batch.end, None))
         self._commit([*data, *self._budget.checked([*parts, marker])])
+        self._begun = None
         committed(batch.end)
 
     def flush(self, committed: Callable[[Position], None]) -> None:
-        """All that was written is committed and acknowledged."""
+        """Acknowledge a beginning; all that was written is committed and acknowledged."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            committed(begun)
 
     def close(self) -> None:
         """The SDK has nothing to close."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import NoReturn, Protocol
@@ -18,10 +19,13 @@ MEASURE_EVERY = 5.0  # seconds between two looks at how far behind the source is
 
 
 class Metered(Source, Protocol):
-    """A source that also says how far behind it is."""
+    """A source that also says how far behind it is, and how far it has come where nothing was to be read."""
 
     def lag(self) -> Lag | None:
         """How far; None where it cannot tell."""
+
+    def moved(self) -> Position | None:
+        """Where to go on from, when that is worth a marker although no record lies before it; mostly None."""
 
 
 def run(
@@ -67,14 +71,17 @@ class _Turn:
         self._meter = meter
         self._clock = clock
         self._measured_at = clock() - MEASURE_EVERY
+        self._moved: Position | None = None
 
     def advance(self, position: Position | None) -> Position | None:
         """The next batch. It is out of memory before another one is read."""
         batch = read_batch(self._source, position, self._limits, self._clock)
         if batch:
             position = self.write(batch)
-        elif self._source.needs_ack:
-            self._sink.flush(self._committed)
+        else:
+            if self._source.needs_ack:
+                self._sink.flush(self._committed)
+            position = self._move_on(position)
         if self._clock() - self._measured_at >= MEASURE_EVERY:
             self._measured_at = self._clock()
             self._meter.behind(self._source.lag())
@@ -97,8 +104,23 @@ class _Turn:
         )
         return batch.end
 
+    def _move_on(self, position: Position | None) -> Position | None:
+        """Where to go on: further than ``position`` if the source passed by what is no record.
+
+        In the marker before it is acknowledged: what the outside may forget is never more than what the marker knows.
+        """
+        moved = self._source.moved()
+        if moved is None:
+            return position
+        self._sink.flush(self._committed)
+        self._sink.begin(moved)
+        self._moved = moved
+        self._log.info("moved_on", position=brief(json.dumps(moved), 200))
+        return moved
+
     def _committed(self, position: Position) -> None:
-        self._meter.add("commits_total")
+        if position != self._moved:
+            self._meter.add("commits_total")
         self._source.ack(position)
 
 

@@ -32,7 +32,7 @@ class Announcement:
     """All up to ``committed`` (None: nothing yet) is committed; ``committed`` to ``writing`` is being written.
 
     ``writing`` is None when nothing is: after a barrier (only the journal ever says so), and in the marker that says
-    where a spout began.
+    where a spout began, or has come to where there was nothing to read.
     """
 
     committed: Position | None

@@ -36,18 +36,20 @@ class PipeSink:
         self._fifo = fifo
         self._journal = journal
         self._shape = shape
-        self._unacknowledged: Position | None = None  # the end of the batch that was written last
+        self._unacknowledged: Position | None = None  # the end of what was written last
 
     def begin(self, position: Position) -> None:
-        """Announce that nothing is written yet, and that the spout begins at ``position``.
+        """Announce that nothing is being written, and that the spout goes on at ``position``: a start, or further.
 
         Here the journal comes first: a process that dies before it could write it, with its announcement committed,
-        would find neither (the marker is pulled once a pod) and choose another beginning.
+        would find neither (the marker is pulled once a pod) and choose another beginning. The source is told when the
+        next tar was taken, or the barrier, as of a batch.
         """
         announcement = Announcement(position, None)
         self.write_journal(announcement)
         self.announce(announcement)
         self.wait_until_taken()
+        self._unacknowledged = position
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Announce ``batch``, learn that the one before is committed, write the batch."""

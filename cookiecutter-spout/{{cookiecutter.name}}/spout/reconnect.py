@@ -98,6 +98,16 @@ class Reconnecting:
             self._attempt(lambda: found.append(measure()))
         return found[0] if found else None
 
+    def moved(self) -> Position | None:
+        """Where the wrapped source goes on, if it has passed by what is no record; None where it has no such thing."""
+        found: list[Position | None] = []
+        ask = getattr(self._source, "moved", None)
+        if ask is not None and self._is_open:
+            self._attempt(lambda: found.append(ask()))
+        if found and found[0] is not None:
+            self._position = found[0]
+        return found[0] if found else None
+
     def close(self) -> None:
         """Close the wrapped source, as well as it lets itself be closed."""
         if self._is_open:

@@ -48,6 +48,9 @@ class Script:
     def lag(self):
         return None
 
+    def moved(self):
+        return None
+
     def close(self):
         raise AssertionError("the loop does not close")
 
@@ -214,3 +217,39 @@ def test_a_batch_that_is_being_written_waits_also_when_it_is_read_again(clock):
         run(source, Slow(), Announcement(4, 6), Limits(2, 1000, 5), Log(None), meter, clock)
     assert seen == [3, 3]
     assert meter.waited() == 0
+
+
+class Passing(Script):
+    """Passes by what is no record: here 50 to 60, while it is idle for the first time."""
+
+    def moved(self):
+        self.calls.append("moved?")
+        return 60 if self.calls.count("moved?") == 1 else None
+
+
+def test_a_source_that_passed_by_what_is_no_record_goes_into_the_marker_once_the_batch_before_is_acknowledged(clock):
+    source = Passing(clock, [records(1, 2), 1.0, 1.0, records(61, 62)], needs_ack=True)
+    calls, log = looped(clock, source, None)
+    assert calls == [(None, 2, [b"\1", b"\2"]), "flush", "flush", ("begin", 60), "flush", (60, 62, [b"\x3d", b"\x3e"])]
+    assert [line["position"] for line in log if line["event"] == "moved_on"] == ["60"]
+
+
+def test_what_was_passed_by_is_no_commit_of_a_batch(clock):
+    class Acknowledging(Recorder):
+        def write(self, batch, committed):
+            committed(batch.end)
+
+        def begin(self, position):
+            self.begun = position
+
+        def flush(self, committed):
+            if getattr(self, "begun", None):
+                committed(self.begun)
+                self.begun = None
+
+    source = Passing(clock, [records(1, 2), 1.0, 1.0], needs_ack=True)
+    meter = Meter(clock)
+    with pytest.raises(StopError):
+        run(source, Acknowledging(), None, Limits(2, 1000, 5), Log(None), meter, clock)
+    assert [call for call in source.calls if call[0] == "ack"] == [("ack", 2), ("ack", 60)]
+    assert "spout_commits_total 1\n" in meter.text()

@@ -153,3 +153,20 @@ def test_each_step_is_a_method_that_a_fault_can_be_put_into(tmp_path, sink):
         *("announce", "wait_until_taken", "write_journal", "acknowledge", "write_data"),
         *("write_barrier", "wait_until_taken", "write_journal", "acknowledge"),
     ]
+
+
+def test_a_place_that_is_no_batch_is_acknowledged_once_its_marker_is_committed(tmp_path, sink):
+    acked = []
+    with recorded(tmp_path / "out") as tars:
+        sink.write(batch(1, 3), acked.append)
+        sink.flush(acked.append)
+        sink.begin(60)
+        assert acked == [3]
+        assert Journal(tmp_path, sink._fifo.identity).read() == Announcement(60, None)
+        sink.flush(acked.append)
+        assert acked == [3, 60]
+        sink.begin(70)
+        sink.write(batch(71, 71), acked.append)
+        assert acked == [3, 60, 70]
+        sink.close()
+    assert tars[2:] == [marker(60, "null"), marker(70, "null"), marker(70, 71), {"data/71-71": b"71\n"}]

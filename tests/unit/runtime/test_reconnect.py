@@ -233,3 +233,28 @@ def test_a_source_without_lag():
     it = Wrapped(Flaky())
     it.wrapper.open(0)
     assert it.wrapper.lag() is None
+
+
+def test_a_source_that_moved_on_is_opened_again_there():
+    class Moving(Flaky):
+        def moved(self):
+            self._step("moved")
+            self.at = 60
+            return 60
+
+    it = Wrapped(Moving(moved=1))
+    assert it.wrapper.moved() is None
+    it.wrapper.open(5)
+    assert it.wrapper.moved() is None  # it failed, and so the source is away
+    assert it.wrapper.moved() is None
+    assert it.read(1)[-1] == 6
+    assert it.wrapper.moved() == 60
+    it.source.fails["read"] = 1
+    assert it.read(1)[-1] == 61
+    assert it.source.opened == [5, 5, 60]
+
+
+def test_a_source_that_never_moves_by_itself():
+    it = Wrapped(Flaky())
+    it.wrapper.open(0)
+    assert it.wrapper.moved() is None

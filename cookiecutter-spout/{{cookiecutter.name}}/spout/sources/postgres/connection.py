@@ -19,7 +19,8 @@ import psycopg
 from psycopg import pq, sql
 
 from spout.fatal import FatalError
-from spout.sources.postgres.refusals import raise_if_fatal
+from spout.sources.postgres import login
+from spout.sources.postgres.refusals import raise_if_fatal, refuse_login
 
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 2, 10  # seconds for a connection to be made; libpq takes 1 for 2
 
@@ -51,10 +52,15 @@ class Connection:
         self._options = options
         self._patience = float(options["timeout"])
         self._silence = 0.0
+        parameters = _parameters(options, replication)
         try:
-            self._connection = psycopg.connect(**_parameters(options, replication), autocommit=True)
+            self._connection = psycopg.connect(**parameters, autocommit=True)
         except psycopg.OperationalError as error:
             raise_if_fatal(error, options)
+            if not isinstance(error, psycopg.errors.ConnectionTimeout):
+                state = login.refusal(parameters)
+                if state is not None:
+                    refuse_login(state, error, options)
             raise
         self.pg = self._connection.pgconn
 

@@ -4,6 +4,9 @@ A position is ``{"lsn": "0/16B3748", "change": 3, "system": "77..."}``: all tran
 ``lsn`` are done, and of the one whose record lies there, if any, so many changes. Transactions come in the order of
 their commit records, so this says exactly what is done. The slot is never told more than what is committed in
 Pachyderm, so whatever is lost on the way is sent again.
+
+While the published tables are quiet the server goes on writing its log for all others, and keeps what the slot is not
+told to be done with. So the position moves on then, too: into the marker first, and to the slot once that is committed.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ from spout.sources.postgres.catalog import Types
 from spout.sources.postgres.changes import Table, Transaction, lsn_number, lsn_text
 from spout.sources.postgres.connection import Connection
 
-_TOLD_EVERY = 10.0  # seconds; the server gives a client up after wal_sender_timeout, 60 s unless set otherwise
+_TOLD_EVERY = 10.0  # seconds, at most; the server gives a client up after wal_sender_timeout, 60 s if not set otherwise
 _NO_LSN = 0
+_SEGMENT = 16 << 20  # bytes: the server throws its log away by files of this size, unless it was built otherwise
 
 
 class LogSource:
@@ -43,6 +47,8 @@ class LogSource:
         self._options = options
         self._warn = warn
         self._clock = clock
+        # Each time the server is asked for an answer: often enough that an idle one is not taken for gone.
+        self._told_every = min(_TOLD_EVERY, options["timeout"] / 3)
         self.identity = f"postgres:{options['database']}:slot {options['slot']}"
         self._connection: Connection | None = None
 
@@ -55,6 +61,7 @@ class LogSource:
         self._lag: Lag | None = None
         self._gap: str | None = None
         self._received = _NO_LSN
+        self._moves_at = self._clock() + self._options["heartbeat"]
         self._connection = connection = Connection(self._options, replication=True)
         self._types = Types(connection, self._options)
         began, self._server = slot.begun(connection, self._options, position, self._warn)
@@ -102,6 +109,19 @@ class LogSource:
         if self._gap is None and lsn > self._acked:
             self._acked = lsn
             self._tell(confirm=True)
+
+    def moved(self) -> Position | None:
+        """How far the server has looked through its log, if nothing that was published is left before that.
+
+        What it says to have sent it has decoded: all transactions that ended before have come, in this very stream. One
+        that is still open ends later, and comes then, as a whole: the server keeps what it needs for that.
+        """
+        is_between = not self._ready and self._last is None and self._transaction is None and self._gap is None
+        if not is_between or self._received - self._lsn < _SEGMENT or self._clock() < self._moves_at:
+            return None
+        self._moves_at = self._clock() + self._options["heartbeat"]
+        self._lsn, self._change = self._received, 0
+        return self._position(self._lsn, 0)
 
     def lag(self) -> Lag | None:
         """How old the commit of the last change read is, by the server's clock; 0 once all is read."""
@@ -151,10 +171,10 @@ class LogSource:
             elif length < 0:
                 self._ended(connection)
             else:
-                if self._clock() - self._told_at >= _TOLD_EVERY:
+                if self._clock() - self._told_at >= self._told_every:
                     self._tell(reply=True)
                     continue
-                if not connection.wait(min(deadline, self._told_at + _TOLD_EVERY)) and self._clock() >= deadline:
+                if not connection.wait(min(deadline, self._told_at + self._told_every)) and self._clock() >= deadline:
                     if self._last is None and self._lag is not None:
                         self._lag = Lag(None, 0.0)
                     return False

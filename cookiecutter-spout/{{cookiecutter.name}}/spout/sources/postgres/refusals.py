@@ -9,8 +9,8 @@ import psycopg
 
 from spout.fatal import FatalError, brief
 
-# libpq does not tell the SQLSTATE of a refused connection, so its words have to do; in another language they are not
-# known, and the spout waits and logs them instead.
+# libpq's errors have no SQLSTATE while it connects, but words: of a server that speaks English they say most. Of any
+# other `login.py` finds out the SQLSTATE.
 _REFUSALS: Sequence[tuple[str, str, str]] = (
     (
         "password authentication failed",
@@ -44,6 +44,20 @@ _REFUSALS: Sequence[tuple[str, str, str]] = (
     ("start WAL sender", "a role that may read the log", "run `ALTER ROLE {role} REPLICATION;` as a superuser"),
     ("permission denied for database", "the right to connect", "run `GRANT CONNECT ON DATABASE {name} TO {role};`"),
 )
+_LOGINS = {
+    "28P01": _REFUSALS[0][1:],
+    "28000": (
+        "a user that the server lets in",
+        "correct `source.user`; on the server: a role that may log in (`ALTER ROLE {role} LOGIN;`), and a line in"
+        " pg_hba.conf for it, the database and this address",
+    ),
+    "3D000": ("a database of that name", "correct `source.database`"),
+    "42501": (
+        "the rights to connect, and in `mode: log` to read the log",
+        "run `GRANT CONNECT ON DATABASE {name} TO {role};`, for `mode: log` as a superuser"
+        " `ALTER ROLE {role} REPLICATION;`",
+    ),
+}
 _ENDINGS = ("does not exist", "is not permitted to log in")
 
 # The server's own words say what is wrong; these say what to do, by SQLSTATE or its class.
@@ -72,6 +86,13 @@ def raise_if_fatal(error: psycopg.Error, options: Mapping[str, Any]) -> None:
     elif state in _REMEDIES or (state or "").startswith("42"):
         remedy = _REMEDIES.get(state or "", "correct `source.query` or `source.key`")
         refuse(options, f"`{brief(words, 300)}` ({state})", "a server that can answer what the spec asks", remedy)
+
+
+def refuse_login(state: str, error: psycopg.Error, options: Mapping[str, Any]) -> None:
+    """Raise a FatalError for what no retry can mend of a refused login, by its SQLSTATE; return for all else."""
+    if state in _LOGINS:
+        expected, remedy = _LOGINS[state]
+        refuse(options, f"`{brief(' '.join(str(error).split()), 300)}` ({state})", expected, remedy)
 
 
 def refuse(options: Mapping[str, Any], found: str, expected: str, remedy: str) -> NoReturn:

@@ -47,6 +47,8 @@ def checked_key(
     key = Key([Column(name, kind) for name, kind in zip(names, types, strict=True)])
     if options.get("table") and _kind(connection, options) in _TABLES:
         _check_index(connection, options, names, warn)
+        if not options.get("delay"):
+            _check_sequences(connection, options, names)
     else:
         _check_nulls(connection, key, rows)
     return key
@@ -145,6 +147,35 @@ def _check_index(
         table_name = ".".join(map(quoted, table_parts(options["table"])))
         fix = f"CREATE INDEX CONCURRENTLY ON {table_name} ({columns});"
         warn("no_index", reason="no index is in the order of the key, so every page sorts the table", remedy=fix)
+
+
+def _check_sequences(connection: Connection, options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """A sequence with a cache gives each session a block of numbers, for whatever transactions that has, whenever.
+
+    No transaction that is open while a mark is set tells that some are left: so they would be passed by.
+    """
+    schema, name = map(sql.Literal, table_parts(options["table"]))
+    # The sequence of an identity column belongs to it, one of nextval() stands in the default.
+    query = (
+        "SELECT s.seqrelid::regclass, s.seqcache FROM pg_sequence s WHERE s.seqcache > 1 AND s.seqrelid IN ("
+        "SELECT d.objid FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+        " WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'"
+        " AND d.refobjid = " + _OID + " AND a.attname IN ({columns})"
+        " UNION SELECT d.refobjid FROM pg_attrdef f JOIN pg_attribute a"
+        " ON a.attrelid = f.adrelid AND a.attnum = f.adnum"
+        " JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid"
+        " AND d.refclassid = 'pg_class'::regclass WHERE f.adrelid = " + _OID + " AND a.attname IN ({columns}))"
+    ).replace("nspname = {} AND c.relname = {}", "nspname = {schema} AND c.relname = {name}")
+    columns = sql.SQL(", ").join(map(sql.Literal, names))
+    for sequence, size in connection.rows(sql.SQL(query).format(schema=schema, name=name, columns=columns)):
+        refuse(
+            options,
+            f"keys from the sequence {sequence}, which each session takes {size} of at a time (CACHE): one that is used"
+            " later than greater ones would be passed by",
+            "keys that are given out one by one",
+            f"run `ALTER SEQUENCE {sequence} CACHE 1;` and let open sessions end; or say `delay`, a time after which no"
+            " such key is used any more; or use `mode: log`",
+        )
 
 
 def _check_nulls(connection: Connection, key: Key, rows: sql.Composable) -> None:
