@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -37,7 +38,11 @@ _DENIED = frozenset(
     (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 )
 # A handshake fails in the same words when the connection just ended, so only these are no passing trouble.
-_TLS_REFUSALS = ("certificate", "alert", "wrong version number", "PLAINTEXT broker listener")
+_TLS_REFUSALS = ("certificate", "wrong version number")
+# What a broker says of our own certificate comes as an alert (RFC 8446, 6.2: handshake failure, bad, unsupported,
+# revoked, expired or unknown certificate, unknown authority, access denied, certificate required), after the handshake
+# where it is TLS 1.3. Other alerts may pass.
+_OWN_CERTIFICATE = re.compile(r"SSL alert number (40|42|43|44|45|46|48|49|116)\b")
 
 
 class Partition(NamedTuple):
@@ -53,6 +58,7 @@ class Client:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._servers = options["servers"]
         self._group = options.get("group")
+        self._is_secured = options["tls"] or bool(options.get("sasl"))
         self._errors: list[KafkaError] = []
         self._warn_of_commit: Callable[[str], None] = lambda why: None
         settings = client_settings(options)
@@ -185,18 +191,29 @@ class Client:
                     expected="credentials that it knows",
                     remedy="correct the secrets behind `source.user_env` and `source.password_env`, or `source.sasl`",
                 )
+            if _OWN_CERTIFICATE.search(error.str()):
+                raise FatalError(
+                    "source",
+                    found=f"a cluster that refuses this spout's own certificate ({said})",
+                    expected="a certificate that the cluster accepts",
+                    remedy="mount it and its key, named in `source.tls_certificate_file` and `source.tls_key_file`",
+                )
             if error.code() == KafkaError._SSL and any(word in error.str() for word in _TLS_REFUSALS):
                 raise FatalError(
                     "source",
                     found=f"no TLS with the cluster ({said})",
-                    expected="a certificate that `source.tls_ca_file` vouches for",
-                    remedy="mount the cluster's CA, named in `source.tls_ca_file`; without TLS: `source.tls: false`",
+                    expected="a certificate that `source.tls_ca_file` vouches for, with the broker's name in it",
+                    remedy="mount the cluster's CA, named in `source.tls_ca_file`; write `source.servers` as the"
+                    " brokers' certificates have them; without TLS: `source.tls: false`",
                 )
 
     def _trouble(self, error: KafkaException | None) -> ConnectionError:
         """Passing trouble in words: what the brokers said is more than that a call timed out."""
+        failed = _words(error) if error else "all brokers are down"
         said = next((e.str() for e in reversed(self._errors) if e.code() != KafkaError._ALL_BROKERS_DOWN), "")
-        return ConnectionError(brief(said or (_words(error) if error else "all brokers are down"), 300))
+        if not said and not self._is_secured:
+            said = f"{failed}; a cluster that wants TLS or a login says no more than that"
+        return ConnectionError(brief(said or failed, 300))
 
 
 def client_settings(options: Mapping[str, Any]) -> dict[str, Any]:

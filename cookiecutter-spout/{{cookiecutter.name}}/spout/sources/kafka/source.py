@@ -29,6 +29,7 @@ Warn = Callable[..., None]
 Message: Any = confluent_kafka.Message
 _CHUNK = 2 << 20  # bytes, about, that are taken from librdkafka at once
 _MOST = 10_000  # records, likewise
+_MOVES_EVERY = 600.0  # seconds between two markers that only say that no record came
 
 
 class KafkaSource:
@@ -48,6 +49,7 @@ class KafkaSource:
         self._size = 1 << 14  # bytes, about, of a record
         self._looks_at = 0.0
         self._newest_time = 0.0
+        self._moves_at = time.monotonic() + _MOVES_EVERY
         self._replay: Replay | None = None
         self._acked: dict[Partition, int] = {}
 
@@ -107,9 +109,22 @@ class KafkaSource:
             newest = self._client.newest(place.partition)
             if newest is None:
                 return None
-            left += max(0, newest - place.next)
+            left += max(0, newest - (place.next if self._kept else max(place.next, place.end)))
         age = max(0.0, time.time() - self._newest_time) if self._newest_time else None
         return Lag(left, age if left else 0.0)
+
+    def moved(self) -> Position | None:
+        """The ends of the partitions, where those lie beyond the last record: ends of transactions, and aborted ones.
+
+        Retention takes them as it takes records; a marker before them would then look like a lost one.
+        """
+        ahead = [place for place in self._places.values() if place.end > place.next]
+        if not ahead or self._kept or self._replay is not None or time.monotonic() < self._moves_at:
+            return None
+        self._moves_at = time.monotonic() + _MOVES_EVERY
+        for place in ahead:
+            place.next = place.end
+        return self._position()
 
     def close(self) -> None:
         """Let go of the cluster."""
@@ -283,7 +298,7 @@ class KafkaSource:
         jump = last if self._options["on_lost"] == "latest" else first
         held = f"offsets {first} to {last} in partition {place.partition.number}"
         self._lost(place.partition, place.next, held, goes_on_at=jump)
-        place.next = jump
+        place.next, place.end = jump, -1  # the end that was known may be one of a topic that is gone
         return True
 
     def _read_again(self, limit: Limit, timeout: float) -> list[Record]:
