@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 
 from spoutgen.errors import Diagnostic
 from spoutgen.spec.document import Path
@@ -21,11 +23,11 @@ LONGEST_PATH = 1_000
 
 def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
     """The output paths are such as PFS takes, and their fields are known and keep partitions apart."""
-    own, more = _own_fields(look, "fields"), _own_fields(look, "more_fields")
+    own = _own_fields(look, "fields")
     keys = ("path", "dead_letters") if look.value(str, "output", "on_error") == "dead_letter" else ("path",)
     for key in keys:
         path = look.value(str, "output", key)
-        problem = _path_problem(path, (*FIELDS, *own, *more)) if path else None
+        problem = _path_problem(path, _fields(look)) if path else None
         missing = [field for field in own if path and f"{{{field}}}" not in path]
         if problem:
             yield look.document.at_value(("output", key), "SG304", f"`output.{key}` {problem[0]}", problem[1])
@@ -39,6 +41,21 @@ def output_path_is_legal(look: Look) -> Iterator[Diagnostic]:
             yield look.document.at_value(("output", "path"), "SG304", message, hint)
 
 
+def batches_are_kept(look: Look) -> Iterator[Diagnostic]:
+    """No batch replaces the one before, unless that is the type's own way (the symbol's) or `overwrite` is written."""
+    path, source_type = look.value(str, "output", "path"), look.value(str, "source", "type")
+    if not path or source_type not in source_types() or look.is_written("output", "overwrite"):
+        return
+    own = source_schema(source_type)["x-spoutgen"]["defaults"]["output"]["path"]
+    if look.value(str, "output", "format") == "lines" and _ONE_EACH.search(own) and not _ONE_EACH.search(path):
+        message = "`output.path` must hold {first} or {last}: without it, a batch replaces the one before"
+        hint = (
+            f"write {{first}}, the name of a batch's first record, somewhere into it, such as {own}; if only the"
+            " newest batch is wanted, write `overwrite: true` beside it"
+        )
+        yield look.document.at_value(("output", "path"), "SG304", message, hint)
+
+
 def dead_letters_are_kept(look: Look) -> Iterator[Diagnostic]:
     """No batch's dead letters replace those of another, or records, or go to the marker."""
     dead = look.value(str, "output", "dead_letters")
@@ -46,7 +63,6 @@ def dead_letters_are_kept(look: Look) -> Iterator[Diagnostic]:
         return
     at: Path = ("output", "dead_letters") if look.is_written("output", "dead_letters") else ("output", "on_error")
     marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
-    fixed = _FIELD.split(dead, maxsplit=1)[0]
     if not _ONE_EACH.search(dead):
         hint = "write {first}, which is a record's name, somewhere into it: dead_letters/{first}"
         message = (
@@ -56,7 +72,7 @@ def dead_letters_are_kept(look: Look) -> Iterator[Diagnostic]:
     elif dead == look.value(str, "output", "path"):
         message = "`output.dead_letters` is `output.path`, so one of a batch's two files would be lost"
         yield look.document.at_value(at, "SG304", message, "choose another path")
-    elif marker and (fixed.startswith(marker) or (marker.startswith(fixed) and fixed != dead)):
+    elif marker and not _path_problem(dead, _fields(look)) and _may_clash(look, dead, marker):
         message = f"`output.dead_letters` may begin with the marker's name `{marker}`"
         yield look.document.at_value(at, "SG305", message, "give it a folder: dead_letters/{first}")
 
@@ -67,6 +83,11 @@ def _own_fields(look: Look, which: str) -> tuple[str, ...]:
     if source_type not in source_types():
         return ()
     return tuple(source_schema(source_type)["x-spoutgen"].get(which, ()))
+
+
+def _fields(look: Look) -> tuple[str, ...]:
+    """All fields that a path may have."""
+    return (*FIELDS, *_own_fields(look, "fields"), *_own_fields(look, "more_fields"))
 
 
 def _path_problem(path: str, fields: Sequence[str]) -> tuple[str, str | None] | None:
@@ -90,27 +111,97 @@ def _path_problem(path: str, fields: Sequence[str]) -> tuple[str, str | None] | 
 
 
 def output_is_not_marker(look: Look) -> Iterator[Diagnostic]:
-    """No data file's name begins with the marker's.
-
-    On 1.x such a file goes to the marker branch and is gone from the output; Pachyderm compares plain text
-    (v1.13.4:src/server/worker/pipeline/common.go:97). On 2.x the marker stands beside the data, where the file could be
-    the marker itself, a part of it, or make a folder of it. What a field stands for is known only when records come, so
-    a path is refused if any record could make it begin so.
-    """
+    """No data file can be taken for the marker, whatever records come."""
     marker = look.value(str, "marker") or look.value(str, "marker", "name") or look.value(str, "marker", "prefix")
     path = look.value(str, "output", "path")
-    if not marker or not path:
+    if not marker or not path or _path_problem(path, _fields(look)) or not _may_clash(look, path, marker):
         return
-    fixed = _FIELD.split(path, maxsplit=1)[0]
-    begins = fixed.startswith(marker)
-    rest = marker.removeprefix(fixed)
-    may_begin = fixed != path and marker.startswith(fixed) and (rest[:1].isdigit() or not _has_numbered_records(look))
-    if begins or may_begin:
-        verb = "begins" if begins else "may begin"
-        so = "could be the marker itself" if look.value(int, "pachyderm") == 2 else "would be taken for markers"
-        message = f"`output.path` {verb} with the marker's name `{marker}`, so its files {so}"
-        at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
-        yield look.document.at_value(at, "SG305", message, "choose another path, or another marker")
+    verb = "begins" if _FIELD.split(path, maxsplit=1)[0].startswith(marker) else "may begin"
+    so = "could be the marker itself" if look.value(int, "pachyderm") == 2 else "would be taken for markers"
+    message = f"`output.path` {verb} with the marker's name `{marker}`, so its files {so}"
+    at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
+    hint = "choose another path, or another marker" if verb == "begins" else f"put the data into a folder: data/{path}"
+    yield look.document.at_value(at, "SG305", message, hint)
+
+
+def _may_clash(look: Look, path: str, marker: str) -> bool:
+    """Whether ``path`` can become a file that is taken for the marker.
+
+    On 1.x every file whose path begins with the marker's name goes to the marker branch and is gone from the output;
+    Pachyderm compares plain text (v1.13.4:src/server/worker/pipeline/common.go:97). On 2.x the marker stands beside the
+    data, where a file could be the marker itself, make a folder of it, or be one of its parts (`mymark01`,
+    `mymark.orders.3`).
+    """
+    pieces = [
+        _values(look, piece) if at % 2 else [_Text(piece)]
+        for at, piece in enumerate(_FIELD.split(path))
+        if piece or at % 2
+    ]
+    begins, is_it = _matched(pieces, marker)
+    if look.value(int, "pachyderm") != 2:
+        return begins
+    return is_it or any(_matched(pieces, marker + more)[0] for more in "/.0123456789")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A part of a path: ``text`` as it is, then one or more characters of the pattern ``rest``, if there is one."""
+
+    text: str
+    rest: str = ""
+
+
+# What the runtime makes of any text of a record (the template's spout/paths.py); of these, _PLAIN stay as they are.
+_ANY = "[A-Za-z0-9_.~:=,; %-]"
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-_.~:=,; ")
+# Of dead letters, which may be without a time: %-
+_TIMES = {"date": "[0-9%-]", "hour": "[0-9%-]"}
+
+
+def _values(look: Look, field: str) -> list[_Text]:
+    """What a field can stand for, as far as the spec tells: rather too much than too little."""
+    source_type = look.value(str, "source", "type")
+    known = source_schema(source_type)["x-spoutgen"].get("values", {}) if source_type in source_types() else {}
+    about = known.get("first" if field == "last" else field, _TIMES.get(field, _ANY))
+    if "option" in about:
+        given = look.value(str, "source", about["option"]) or look.value(list, "source", about["option"])
+        texts = [given] if isinstance(given, str) else given or []
+        return [_Text(escaped(text)) for text in texts if isinstance(text, str)] or [_Text("", _ANY)]
+    if isinstance(about, dict):
+        about = about.get(look.value(str, "source", about["by"]), _ANY)
+    # transform.py makes 17.1 and 17.2 of 17.
+    is_split = field in ("first", "last") and look.value(bool, "transform") is not False
+    return [_Text("", f"(?:{about}|[.0-9])" if is_split else about)]
+
+
+def escaped(text: str) -> str:
+    """A record's text as the runtime writes it into a path: the template's spout/paths.py, and a test, say the same."""
+    keep = _PLAIN if text.strip(".") else _PLAIN - {"."}
+    return "".join(c if c in keep else "".join(f"%{byte:02X}" for byte in c.encode()) for c in text) or "%"
+
+
+def _matched(pieces: Sequence[Sequence[_Text]], wanted: str) -> tuple[bool, bool]:
+    """Whether a path of these pieces can begin with ``wanted``, and whether it can be it.
+
+    Each piece is one of several; ``ends`` are where, within ``wanted``, what came so far can end.
+    """
+    ends, begins = {0}, False
+    for choices in pieces:
+        after: set[int] = set()
+        for choice, start in product(choices, ends):
+            left = wanted[start:]
+            if not left.startswith(choice.text):
+                begins = begins or choice.text.startswith(left)
+                continue
+            end = start + len(choice.text)
+            if not choice.rest:
+                after.add(end)
+            while choice.rest and end < len(wanted) and re.fullmatch(choice.rest, wanted[end]):
+                end += 1
+                after.add(end)
+            begins = begins or len(wanted) in (end, *after)
+        ends = after - {len(wanted)} if choices is not pieces[-1] else after
+    return begins, len(wanted) in ends
 
 
 def glob_leaves_marker_out(look: Look) -> Iterator[Diagnostic]:
@@ -125,14 +216,6 @@ def glob_leaves_marker_out(look: Look) -> Iterator[Diagnostic]:
         at: Path = ("output", "path") if look.is_written("output", "path") else ("marker",)
         hint = f"put the data into a folder: data/{path}"
         yield replace(look.document.at_value(at, "SG305", message, hint), severity="warning")
-
-
-def _has_numbered_records(look: Look) -> bool:
-    """Whether the records of the source are named by numbers."""
-    source_type = look.value(str, "source", "type")
-    if source_type not in source_types():
-        return True  # nothing is known, and the type is a mistake of its own
-    return bool(source_schema(source_type)["x-spoutgen"].get("record_names") == "numbers")
 
 
 def overwrite_keeps_guarantee(look: Look) -> Iterator[Diagnostic]:

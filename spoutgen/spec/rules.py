@@ -18,6 +18,7 @@ from spoutgen.spec.document import Document, Path
 from spoutgen.spec.image import problem_of
 from spoutgen.spec.look import Look
 from spoutgen.spec.output_rules import (
+    batches_are_kept,
     dead_letters_are_kept,
     glob_leaves_marker_out,
     output_is_not_marker,
@@ -270,6 +271,7 @@ RULES: tuple[Rule, ...] = (
     name_fits_into_project,
     project_fits_target,
     output_path_is_legal,
+    batches_are_kept,
     output_is_not_marker,
     dead_letters_are_kept,
     glob_leaves_marker_out,

@@ -11,8 +11,10 @@ The schema files are the truth, for editors as for us. What a person must read s
 ``x-maximum``     the largest duration or size
 ``x-credential``  of a source's option: its value is the name of a variable that `secrets` must provide
 ``x-spoutgen``    of a source type: its ``requirements``, its ``defaults`` for output and batch, what a new spec of the
-                  type begins with (``starter``), whether its ``record_names`` are ``numbers``, the ``fields`` of
-                  ``output.path`` that keep its partitions apart, and those that a path may have (``more_fields``)
+                  type begins with (``starter``), the ``fields`` of ``output.path`` that keep its partitions apart,
+                  those that a path may have (``more_fields``), and what is known of the ``values`` of fields: the
+                  pattern of one character, ``{"option": NAME}`` for the values that an option of the source has, or
+                  ``{"by": NAME, VALUE: PATTERN}`` where it depends on one; ``first`` is for ``last``, too
 """
 
 from __future__ import annotations

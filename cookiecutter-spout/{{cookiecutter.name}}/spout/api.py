@@ -91,7 +91,7 @@ class ApiSink:
 
     def write(self, batch: Batch, committed: Callable[[Position], None]) -> None:
         """Commit ``batch`` with the marker that says so."""
-        data = output.files(batch, self._config.output, self._config.marker)
+        data = output.files(batch, self._config.output, self._config.marker, is_beside=True)
         # A shape may have a part for each thing that a batch moves on; the marker itself comes last.
         *parts, _ = self._shape.files(Announcement(batch.start, batch.end))
         *_, marker = self._shape.files(Announcement(batch.end, None))

@@ -22,16 +22,28 @@ _FIELD = re.compile(r"\{([a-z_]+)\}")
 _PIECE = 1 << 16  # bytes, about, of one piece of a file
 
 
-def files(batch: Batch, output: Output, marker: str) -> list[File]:
-    """The files of ``batch``; FatalError if one would be taken for the marker."""
+def files(batch: Batch, output: Output, marker: str, *, is_beside: bool = False) -> list[File]:
+    """The files of ``batch``; FatalError if one would be taken for the marker, or for a part of it.
+
+    ``is_beside``: marker and data stand in one place, as on 2.x.
+    """
     made = _written(batch.records, output.path, output.format)
     if batch.rejected:
         made += _written(batch.rejected, output.dead_letters, "lines")
     for file in made:
-        # The worker's own test (v1.13.4:src/server/worker/pipeline/common.go:106).
-        if posixpath.normpath(file.path).startswith(marker):
-            _refuse_marker(file.path, marker)
+        if _is_marker(posixpath.normpath(file.path), marker, is_beside):
+            _refuse_marker(file.path, marker, is_beside)
     return made
+
+
+def _is_marker(path: str, marker: str, is_beside: bool) -> bool:
+    """Whether it goes to the branch marker: the worker's own test (v1.13.4:src/server/worker/pipeline/common.go:106).
+
+    Where there is no such branch: whether it is the marker, makes a folder of it, or could be one of its parts.
+    """
+    if not path.startswith(marker):
+        return False
+    return not is_beside or path[len(marker) :][:1] in ("", *"/.0123456789")
 
 
 def _written(records: Sequence[Record], path: str, form: str) -> list[File]:
@@ -141,10 +153,11 @@ def _expanded(path: str, values: dict[str, str], first: Record, last: Record) ->
     return _FIELD.sub(value, path)
 
 
-def _refuse_marker(path: str, marker: str) -> None:
+def _refuse_marker(path: str, marker: str, is_beside: bool) -> None:
+    why = "it could be the marker, or one of its parts" if is_beside else "such a file goes to the branch marker"
     raise FatalError(
         "output",
         found=f"a file to be written to {brief(path)!r}",
-        expected=f"a path that does not begin with the marker's name {marker!r}: such a file goes to the branch marker",
+        expected=f"a path that does not begin with the marker's name {marker!r}: {why}",
         remedy="give `output.path` in spout.yaml a folder, such as data/{first}",
     )

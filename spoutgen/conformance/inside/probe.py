@@ -82,11 +82,16 @@ class Probe:
         batch = read_again(self._source, self._at, until, self._config.batch)
         self._at = until
         made = []
-        for file in output.files(batch, self._config.output, self._config.marker):
+        for file in self._files_of(batch):
             digest = hashlib.sha256()
             for chunk in file.chunks:
                 digest.update(chunk)
             made.append([file.path, file.size, digest.hexdigest()])
+        return made
+
+    def _files_of(self, batch: Batch) -> list[Any]:
+        is_beside = self._config.target is not None
+        made: list[Any] = output.files(batch, self._config.output, self._config.marker, is_beside=is_beside)
         return made
 
     def marker(self, committed: Any, writing: Any) -> dict[str, Any]:
@@ -150,7 +155,7 @@ class Probe:
         told |= {"position_fault": fault} if fault else {"position": record.position}
         try:
             batch = Batch(None, record.position, [record])
-            made = output.files(batch, self._config.output, self._config.marker)
+            made = self._files_of(batch)
             told["path"] = made[0].path
         except FatalError as error:
             told["path_fault"] = f"found {error.found}; expected {error.expected}"

@@ -170,12 +170,98 @@ def test_output_is_not_the_marker(marker: str, path: str, expected: list[str]) -
     assert codes(marker={"prefix": marker}, output={"path": path}) == expected
 
 
-def test_records_of_unknown_names_may_be_called_like_the_marker() -> None:
-    custom = {"type": "custom"}
-    assert codes(source=custom, output={"path": "{first}"}) == ["SG305"]
-    assert codes(source=custom, output={"path": "my{first}"}) == ["SG305"]
-    assert codes(source=custom, output={"path": "records/{first}"}) == []
-    assert codes(source=custom) == []
+KAFKA = {"type": "kafka", "servers": "k:9093", "topics": ["orders", "pay.ments"]}
+PATTERN = {"type": "kafka", "servers": "k:9093", "pattern": "o.*"}
+CURSOR = {
+    "type": "postgres", "mode": "cursor", "host": "h", "database": "d", "user": "u", "table": "s.orders", "key": ["id"],
+}  # fmt: skip
+LOG = {
+    "type": "postgres", "mode": "log", "host": "h", "database": "d", "user": "u", "slot": "s", "publications": ["p"],
+}  # fmt: skip
+FILES = {"type": "file", "files": "/var/log/*.log"}
+CUSTOM = {"type": "custom"}
+EACH = "{topic}/{partition}/{first}"
+
+
+@pytest.mark.parametrize(
+    ("source", "marker", "path", "expected"),
+    [
+        (CUSTOM, "mymark", "{first}", ["SG305"]),
+        (CUSTOM, "mymark", "my{first}", ["SG305"]),
+        (CUSTOM, "mymark", "records/{first}", []),
+        (CUSTOM, "my|mark", "{first}", []),  # no value ever has this character
+        (CUSTOM, "mymark", "{date}/{first}", []),
+        (CUSTOM, "2026", "{date}/{first}", ["SG305"]),
+        (CUSTOM, "2026mark", "{date}{first}", ["SG305"]),
+        (CUSTOM, "mymark", "{date}{first}", []),
+        (CUSTOM, "m", "{hour}-{key}", ["SG304"]),
+        (CUSTOM, "m", "{key}/{first}", ["SG305"]),
+        (KAFKA, "mymark", EACH, []),
+        (KAFKA, "orders", EACH, ["SG305"]),
+        (KAFKA, "orders/", EACH, ["SG303"]),
+        (KAFKA, "ordersx", EACH, []),
+        (KAFKA, "pay", EACH, ["SG305"]),
+        (KAFKA, "pay.ments-0", "{topic}-{partition}/{first}", ["SG305"]),
+        (KAFKA, "pay.ments-a", "{topic}-{partition}/{first}", []),
+        (KAFKA, "mymark", "{first}-{topic}-{partition}", []),
+        (KAFKA, "00", "{first}-{topic}-{partition}", ["SG305"]),
+        (PATTERN, "mymark", EACH, ["SG305"]),
+        (PATTERN, "mymark", "t-" + EACH, []),
+        (CURSOR, "mymark", "{table}/{first}", []),
+        (CURSOR, "s.o", "{table}/{first}", ["SG305"]),
+        (CURSOR, "mymark", "{first}", ["SG305"]),
+        ({**CURSOR, "table": "s.oö"}, "s.om", "{table}/{first}", []),
+        ({**CURSOR, "table": "s.oö"}, "s.o%C3", "{table}/{first}", ["SG305"]),
+        (LOG, "mymark", "{table}/{first}", ["SG305"]),
+        (LOG, "mymark", "{first}", []),
+        (LOG, "BAD", "{first}", ["SG305"]),
+        (FILES, "mymark", "{first}-{file}", []),
+        (FILES, "mymark", "{file}/{first}", ["SG305"]),
+    ],
+)
+def test_what_records_can_be_called_decides(source: Any, marker: str, path: str, expected: list[str]) -> None:
+    assert codes(source=source, marker=marker, output={"path": path}) == expected
+
+
+def test_records_that_are_split_have_dots_in_their_names() -> None:
+    assert codes(source=KAFKA, marker="1.x", output={"path": "{first}.{topic}{partition}"}) == []
+    assert codes(source=KAFKA, marker="1.2", output={"path": "{first}{topic}{partition}"}) == []
+    assert codes(source=KAFKA, marker="1.2", output={"path": "{first}{topic}{partition}"}, transform=True) == ["SG305"]
+
+
+def is_refused(**keys: Any) -> bool:
+    try:
+        load(**keys)
+    except SpecError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("mymark-data/{first}", []),
+        ("mymarket/{first}", []),
+        ("mymark{first}", ["SG305"]),
+        ("mymark.{first}", ["SG305"]),
+        ("mymark/{first}", ["SG305"]),
+        ("my{hour}.{first}", []),
+    ],
+)
+def test_on_2_only_the_marker_itself_what_is_in_it_and_its_parts(path: str, expected: list[str]) -> None:
+    wrong = [code for code in codes(pachyderm=2, output={"path": path}) if code != "SG305"]
+    assert wrong == []
+    assert is_refused(pachyderm=2, output={"path": path}) == bool(expected)
+    assert is_refused(output={"path": path}) == path.startswith("mymark")
+
+
+@pytest.mark.parametrize("path", ["data", "{date}", "{key}", "{date}/{hour}"])
+def test_a_batch_does_not_replace_the_one_before_unless_that_is_meant(path: str) -> None:
+    assert codes(source=CUSTOM, output={"path": f"a/{path}"}) == ["SG304"]
+    assert codes(source=CUSTOM, output={"path": f"a/{path}", "overwrite": True}) == []
+    assert codes(source=CUSTOM, output={"path": f"a/{path}", "overwrite": False}) == ["SG310"]
+    assert codes(source=CUSTOM, output={"path": f"a/{path}/{{last}}"}) == []
+    assert codes(output={"path": "data"}) == []  # each line of a pyramid has all those before
 
 
 def test_files_need_a_field() -> None:
@@ -302,6 +388,7 @@ def test_every_rule_has_something_to_say() -> None:
         "name_fits_into_project": {"pachyderm": 2, "project": "p" * 20, "name": "x" * 39},
         "project_fits_target": {"project": "p"},
         "output_path_is_legal": {"output": {"path": "/x"}},
+        "batches_are_kept": {"source": {"type": "custom"}, "output": {"path": "data"}},
         "output_is_not_marker": {"marker": "output"},
         "dead_letters_are_kept": {"output": {"on_error": "dead_letter", "dead_letters": "dead"}},
         "glob_leaves_marker_out": {"pachyderm": 2, "output": {"path": "{first}"}},
