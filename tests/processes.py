@@ -14,3 +14,15 @@ def spouts_of(home: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def running_in(folder: Path) -> list[int]:
+    """The processes whose working folder is ``folder``, as that of a project's user code is."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found

@@ -10,6 +10,7 @@ from kill_story import ROOT, LocalSpout, Verdict, run_to_the_end, tell, wait_unt
 SPEC = """\
 version: 1
 name: logs
+pachyderm: {target}
 image: logs:v1
 source: {{type: file, files: "{folder}/*.log"}}
 marker: mymark
@@ -63,8 +64,8 @@ def folder(tmp_path):
     return made
 
 
-@pytest.mark.parametrize("how", ["create\n  compress\n  delaycompress"])
-def test_killed_while_the_log_is_rotated(folder, tmp_path, how):
+@pytest.mark.parametrize("target", [1, 2])
+def test_killed_while_the_log_is_rotated(folder, tmp_path, target):
     program = logrotate()
     log = folder / "app.log"
     share = LINES // (KILLS + 1)
@@ -72,19 +73,12 @@ def test_killed_while_the_log_is_rotated(folder, tmp_path, how):
 
     def write_and_rotate(number):
         if number % 3 == 0:
-            rotate(program, folder, how)
+            rotate(program, folder, "create\n  compress\n  delaycompress")
         end = LINES if number == KILLS - 1 else share * (number + 2)
         append(log, lines(share * (number + 1), end))
 
-    with LocalSpout(SPEC.format(folder=folder, records=2000), tmp_path) as spout:
-        seen = set()
-
-        def once(number):
-            if number not in seen:
-                seen.add(number)
-                write_and_rotate(number)
-
-        verdict = tell(spout, lines(0, LINES), kills=KILLS, seed=6, meanwhile=once, longest_life=0.1)
+    with LocalSpout(SPEC.format(folder=folder, records=2000, target=target), tmp_path, is_warm=True) as spout:
+        verdict = tell(spout, lines(0, LINES), KILLS, seed=6, meanwhile=write_and_rotate, longest_life=0.1)
         assert verdict == Verdict(kills=KILLS, lost=0, repeated=0, strange=0), spout.words()
 
 
@@ -92,7 +86,7 @@ def test_killed_while_the_log_is_rotated(folder, tmp_path, how):
 def test_every_way_of_logrotate_while_it_runs(folder, tmp_path, how):
     program = logrotate()
     log = folder / "app.log"
-    with LocalSpout(SPEC.format(folder=folder, records=1000), tmp_path) as spout:
+    with LocalSpout(SPEC.format(folder=folder, records=1000, target=1), tmp_path) as spout:
         append(log, lines(0, 500))
         spout.start()
         wait_until(lambda: spout.commits() > 0, "there is a commit")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from processes import spouts_of
-from servers.kill_story import LocalSpout, Verdict, count, run_to_the_end, tell, wait_until
+from servers.kill_story import LocalSpout, Trouble, Verdict, count, run_to_the_end, tell, wait_until
 from servers.proxy import Proxy
 from servers.tansu import Broker
 
@@ -47,27 +46,26 @@ def proxied(tmp_path):
         yield broker, proxy
 
 
-def spout_of(broker, tmp_path, batch=100, target=1):
+def spout_of(broker, tmp_path, batch=100, target=1, **how):
     folder = tmp_path / "spout"
     folder.mkdir()
-    return LocalSpout(SPEC.format(servers=broker.servers, batch=batch, target=target), folder)
+    return LocalSpout(SPEC.format(servers=broker.servers, batch=batch, target=target), folder, **how)
 
 
 @pytest.mark.parametrize("target", [1, 2])
-def test_thirty_kills_a_restart_and_harm_in_between(proxied, tmp_path, target):
+def test_thirty_kills_and_trouble_in_between(proxied, tmp_path, target):
     broker, proxy = proxied
-    chance = random.Random(target)
-    harm = [broker.restart, proxy.drop, proxy.reset, lambda: proxy.slow_down(2_000_000), proxy.go_on]
+    trouble = Trouble(proxy, broker.restart, seed=target)
 
     def meanwhile(number):
         fill(broker, (number + 1) * RECORDS // 31, (number + 2) * RECORDS // 31)
-        if number % 3 == 2:
-            chance.choice(harm)()
+        trouble(number)
 
-    with spout_of(broker, tmp_path, target=target) as spout:
+    with spout_of(broker, tmp_path, target=target, is_warm=True) as spout:
         fill(broker, 0, RECORDS // 31)  # so that there is a commit to wait for
         verdict = tell(spout, map(record, range(RECORDS)), 30, target, meanwhile, longest_life=0.3)
         assert verdict == Verdict(kills=30, lost=0, repeated=0, strange=0), spout.words()
+        assert set(trouble.done) == {"restart", "drop", "reset", "stall", "slow"}
         check_files(spout)
 
 

@@ -1,4 +1,4 @@
-"""Spouts on the local worker and a real server: killed, cut off, the server restarted; then all is there once."""
+"""Spouts on the local cluster and a real server: killed, cut off, the server restarted; then all is there once."""
 
 import json
 import os
@@ -12,12 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from postgres_rig import MANY, Shop, until
-from processes import spouts_of
-from servers.kill_story import LocalSpout, Verdict, count, run_to_the_end, tell, wait_until
+from servers.kill_story import LocalSpout, Trouble, Verdict, count, run_to_the_end, tell, wait_until
 from servers.postgres import HOST, PASSWORD
 from servers.proxy import Proxy
 
-KILLS = 30 if os.environ.get("SPOUTGEN_SOAK") == "1" else 10
+KILLS = 30
+# Each of these waits for some 32 MiB of log.
+QUIET_KILLS = 15 if os.environ.get("SPOUTGEN_SOAK") == "1" else 5
 
 SPEC = """
 version: 1
@@ -62,10 +63,10 @@ def shop(postgres):
 
 
 @contextmanager
-def spout_of(mode, shop, folder, port=None, records=50, target=1):
+def spout_of(mode, shop, folder, port=None, records=50, target=1, **how):
     place = {"host": HOST, "port": port or shop.cluster.port, "ca_file": shop.cluster.ca_file}
     spec = SPEC.format(mode=MODES[mode], records=records, target=target, **place)
-    with LocalSpout(spec, folder, {"DB_PASSWORD": PASSWORD}) as spout:
+    with LocalSpout(spec, folder, {"DB_PASSWORD": PASSWORD}, **how) as spout:
         yield spout
 
 
@@ -89,25 +90,26 @@ class Feed:
         self._thread.start()
 
     def _add(self):
-        number, late = 0, []
+        number, late, session = 0, [], None
         while not self._is_over.is_set():
             number += 1
-            session = None
             try:
-                session = self._shop.session()
+                session = session or self._shop.session()
                 session.execute("INSERT INTO orders (note) SELECT repeat('ä', 50) FROM generate_series(1, 5)")
                 if number % 5 == 0:
                     late.append(session)
+                    session = None
                     continue
                 if number % 5 == 3:
                     _commit(late)
-                _commit([session])
+                session.commit()
             except psycopg.Error:  # the server is being restarted; its transactions are gone
                 for gone in [*late, *filter(None, [session])]:
                     gone.close()
                 late.clear()
-            self._is_over.wait(0.02)
-        _commit(late)
+                session = None
+            self._is_over.wait(0.04)
+        _commit([*late, *filter(None, [session])])
 
     def __iter__(self):
         if self._lines is None:
@@ -130,18 +132,32 @@ class Feed:
             ids = {number for (number,) in server.execute("SELECT id FROM orders")}
         lines = []
         local = {"host": str(self._shop.cluster.folder), "user": "postgres", "password_env": None}
-        with self._shop.reading(mode="log", slot="witness", publications=["orders"], **local) as source:
+        source = self._shop.source(mode="log", slot="witness", publications=["orders"], **local)
+        try:
+            source.open(None)
             until(lambda: not (more := source.read(MANY, 1.0)) or lines.extend(more), "the end of the log")
+        finally:
+            source.close()
         assert {json.loads(record.data)["after"]["id"] for record in lines} == ids
         return [record.data for record in lines]
 
 
-def test_kills_lose_and_repeat_nothing(mode, shop, tmp_path):
+@pytest.mark.parametrize("target", [1, 2])
+def test_kills_and_trouble_lose_and_repeat_nothing(mode, shop, tmp_path, target):
+    def restart():
+        shop.cluster.stop("immediate")
+        shop.cluster.start()
+
     feed = Feed(mode, shop)
     try:
-        with spout_of(mode, shop, tmp_path) as spout:
-            verdict = tell(spout, feed, kills=KILLS, seed=7, longest_life=0.1)
+        with (
+            Proxy((HOST, shop.cluster.port)) as proxy,
+            spout_of(mode, shop, tmp_path, proxy.port, target=target, is_warm=True) as spout,
+        ):
+            trouble = Trouble(proxy, restart, seed=target, kills=KILLS)
+            verdict = tell(spout, feed, KILLS, seed=7, meanwhile=trouble, longest_life=0.1)
             assert verdict == Verdict(kills=KILLS, lost=0, repeated=0, strange=0), spout.words()
+            assert set(trouble.done) == {"restart", "drop", "reset", "stall", "slow"}
             assert PASSWORD.encode() not in spout.everything_said()
     finally:
         feed.end()
@@ -184,7 +200,7 @@ def test_kills_while_the_slot_moves_over_the_log_of_others_lose_nothing(shop, tm
         chance = random.Random(target)
         spout.start()
         wait_until(spout.commits, "the first change is committed")
-        for number in range(KILLS // 2):
+        for number in range(QUIET_KILLS):
             if number % 2 == 0:
                 slot_follows()
             meanwhile(number)
@@ -195,7 +211,7 @@ def test_kills_while_the_slot_moves_over_the_log_of_others_lose_nothing(shop, tm
         slot_follows()
         spout.stop()
         assert found_ids(spout) == Counter(number for (number,) in wanted)
-    assert len(set(reached)) == len(reached) > KILLS // 4
+    assert len(set(reached)) == len(reached) > QUIET_KILLS // 2
 
 
 def found_ids(spout):
@@ -250,7 +266,7 @@ def test_two_hundred_thousand_come_once_in_little_memory(mode, shop, tmp_path):
         # To count lines is to read them all, so not before there can be enough.
         while spout.commits() < 40 or sum(spout.lines().values()) < 200_000:
             assert time.monotonic() < deadline, spout.words()
-            most = max([most, *map(_peak_memory, spouts_of(spout.home))])
+            most = max([most, *map(_peak_memory, spout.user_code())])
             time.sleep(0.05)
         spout.stop()
         found = spout.lines()

@@ -1,4 +1,4 @@
-"""The rabbitmq source as a user runs it, on the local worker: killed at random, its server killed, much to do."""
+"""The rabbitmq source as a user runs it, on the local cluster: killed at random, its server killed, much to do."""
 
 import json
 import os
@@ -6,18 +6,19 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import spouts_of
 from rabbit_rig import Broker, numbered
-from servers.kill_story import LocalSpout, Verdict, count, run_to_the_end, tell, wait_until
+from servers.kill_story import SOAK, LocalSpout, Trouble, Verdict, count, run_to_the_end, tell, wait_until
+from servers.proxy import Proxy
 from servers.rabbitmq import KEPT, SPOUT
 
-SOAK = os.environ.get("SPOUTGEN_SOAK") == "1"
 KILLS = 200 if SOAK else 30
+A_LIFE = 200  # messages for each
 MEMORY = 80 << 20  # bytes resident, whatever the backlog
 
 SPEC = """\
 version: 1
 name: orders
+pachyderm: {target}
 image: orders:v1
 source:
   {{type: rabbitmq, mode: {mode}, host: localhost, port: {port}, queue: {queue}, user: spout, password_env: {variable},
@@ -41,12 +42,18 @@ def broker(rabbitmq):
 def spout(broker, tmp_path):
     spouts = []
 
-    def make(mode, queue, records=1000):
+    def make(mode, queue, records=1000, port=None, target=1, **how):
         node = broker.node
         spec = SPEC.format(
-            mode=mode, port=node.tls_port, queue=queue, ca_file=node.ca_file, variable=VARIABLE, records=records
+            mode=mode,
+            port=port or node.tls_port,
+            queue=queue,
+            ca_file=node.ca_file,
+            variable=VARIABLE,
+            records=records,
+            target=target,
         )
-        spouts.append(LocalSpout(spec, tmp_path, {VARIABLE: SPOUT.password}))
+        spouts.append(LocalSpout(spec, tmp_path, {VARIABLE: SPOUT.password}, **how))
         return spouts[0]
 
     yield make
@@ -54,38 +61,48 @@ def spout(broker, tmp_path):
         each.close()
 
 
-def restarts(broker):
-    """Kills the server, too, in the middle of the story."""
+@pytest.fixture
+def proxy(rabbitmq):
+    with Proxy(("127.0.0.1", rabbitmq.tls_port)) as proxy:
+        yield proxy
+
+
+def killed(broker, queue, spout, proxy, seed):
+    """Tell the story of a spout, with messages for each life, trouble in every third, and the server killed in one."""
+
+    def restart():
+        broker.node.kill()
+        broker.node.start()
+        broker.reconnect()
 
     def meanwhile(number):
-        if number == KILLS // 2:
-            broker.node.kill()
-            broker.node.start()
-            broker.reconnect()
+        broker.publish(queue, *numbered(A_LIFE, (number + 1) * A_LIFE))
+        trouble(number)
 
-    return meanwhile
+    trouble = Trouble(proxy, restart, seed, kills=KILLS, restarts=1)
+    broker.publish(queue, *numbered(A_LIFE))
+    verdict = tell(spout, numbered((KILLS + 1) * A_LIFE), KILLS, seed, meanwhile, longest_life=0.3)
+    assert set(trouble.done) == {"restart", "drop", "reset", "stall", "slow"}
+    assert SPOUT.password.encode() not in spout.everything_said()
+    return verdict
 
 
-def test_a_killed_spout_on_a_stream_loses_and_repeats_nothing(broker, spout):
+@pytest.mark.parametrize("target", [1, 2])
+def test_a_killed_spout_on_a_stream_loses_and_repeats_nothing(broker, spout, proxy, target):
     stream = broker.stream()
-    wanted = numbered(60 * KILLS)
-    broker.publish(stream, *wanted)
-    made = spout("stream", stream, records=20)
-    verdict = tell(made, wanted, KILLS, seed=6, meanwhile=restarts(broker), longest_life=0.3)
+    made = spout("stream", stream, records=50, port=proxy.port, target=target, is_warm=True)
+    verdict = killed(broker, stream, made, proxy, seed=5 + target)
     assert verdict == Verdict(KILLS, lost=0, repeated=0, strange=0), made.words()
-    assert SPOUT.password.encode() not in made.everything_said()
     assert json.loads(made.marker())["source"] == f"rabbitmq:stream:/:{stream}"
 
 
-def test_a_killed_spout_on_a_queue_loses_nothing(broker, spout):
+@pytest.mark.parametrize("target", [1, 2])
+def test_a_killed_spout_on_a_queue_loses_nothing(broker, spout, proxy, target):
     broker.channel.queue_purge(KEPT)
-    wanted = numbered(60 * KILLS)
-    broker.publish(KEPT, *wanted)
-    made = spout("queue", KEPT, records=20)
-    verdict = tell(made, wanted, KILLS, seed=7, meanwhile=restarts(broker), longest_life=0.3)
-    assert (verdict.lost, verdict.strange) == (0, 0), made.words()
-    assert SPOUT.password.encode() not in made.everything_said()
-    print(f"\nqueue: {verdict}")
+    made = spout("queue", KEPT, records=50, port=proxy.port, target=target, is_warm=True)
+    verdict = killed(broker, KEPT, made, proxy, seed=6 + target)
+    assert (verdict.kills, verdict.lost, verdict.strange) == (KILLS, 0, 0), made.words()
+    print(f"\nqueue on {target}.x: {verdict}")
 
 
 @pytest.mark.parametrize("mode", ["queue", "stream"] if SOAK else ["stream"])
@@ -99,7 +116,7 @@ def test_200_000_records_in_little_memory(broker, spout, mode):
     largest = []
 
     def look():
-        largest.extend(resident(process) for process in spouts_of(made.home))
+        largest.extend(resident(process) for process in made.user_code())
         return made.commits() >= 200
 
     wait_until(look, "all of it is committed")
