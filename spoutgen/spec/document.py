@@ -27,9 +27,9 @@ MOST_NODES = 10_000
 
 HAS_LIBYAML = bool(getattr(yaml, "__with_libyaml__", False))
 
-# libyaml takes tabs between values, question marks in flow style, `|#` and commas in tags, and refuses unknown
-# directives; the pure parser does none of that.
-_PARSERS_DIFFER = re.compile(r"[\t?]|^%|[|>][-+0-9]*#|!\S*,", re.MULTILINE)
+# libyaml takes tabs between values, question marks in flow style, `|#`, commas in tags and tags such as `!a:b!`, and
+# refuses unknown directives; the pure parser does none of that.
+_PARSERS_DIFFER = re.compile(r"[\t?]|^%|[|>][-+0-9]*#|!\S*,|![\w-]*[^\s\w!-]\S*!", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,12 +325,16 @@ def test_what_ends_a_build_ends_the_builder_and_leaves_everything_as_it_was(tmp_
         command = ["setsid", "--ctty", *shell.command("build", "dots")]
         with subprocess.Popen(command, cwd=tmp_path, env=shell.env, stdin=theirs, stdout=theirs, stderr=theirs) as run:
             os.close(theirs)
-            said = read_from(terminal, until=b"it builds")
-            if how == "Ctrl-C":
-                terminal.write(b"\x03")
-            else:
-                run.send_signal(how)
-            said += read_from(terminal)
+            try:
+                said = read_from(terminal, until=b"it builds")
+                if how == "Ctrl-C":
+                    terminal.write(b"\x03")
+                else:
+                    run.send_signal(how)
+                said += read_from(terminal)
+            except BaseException:
+                run.kill()  # or its end would be waited for
+                raise
     assert run.returncode == status
     deadline = time.monotonic() + PATIENCE
     while any(is_running(pid) for pid in (tmp_path / "pids").read_text().split()):

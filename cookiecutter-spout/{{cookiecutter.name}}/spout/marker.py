@@ -69,7 +69,10 @@ def pulled(path: Path, shape: Shape) -> Announcement | None:
 
 
 class Budget:
-    """How large a marker file may be: it is written with every batch and read whole at every start."""
+    """How large a marker may be: it is written with every batch and read whole at every start.
+
+    Its parts are only written, so they are told of and never refused.
+    """
 
     LARGE, TOO_LARGE = 64 << 10, 1 << 20  # bytes
 
@@ -79,18 +82,20 @@ class Budget:
         self._told: set[str] = set()
 
     def checked(self, files: list[File]) -> list[File]:
-        """``files``, each large one told once; FatalError for one that is too large."""
+        """``files``, the marker after its parts, each large one told once; FatalError if the marker is too large."""
+        *_, marker = files
+        if marker.size > self.TOO_LARGE:
+            raise FatalError(
+                "marker",
+                found=f"a marker file {marker.path} of {marker.size} bytes",
+                expected=f"{self.TOO_LARGE} bytes at most",
+                remedy="write `marker: {prefix: NAME}`, which keeps it in parts, or share the work among spouts",
+            )
         for file in files:
-            if file.size > self.TOO_LARGE:
-                raise FatalError(
-                    "marker",
-                    found=f"a marker file {file.path} of {file.size} bytes",
-                    expected=f"{self.TOO_LARGE} bytes at most",
-                    remedy="write `marker: {prefix: NAME}`, which keeps it in parts, or share the work among spouts",
-                )
             if file.size > self.LARGE and file.path not in self._told:
                 self._told.add(file.path)
-                self._log.warning("marker_is_large", file=file.path, bytes=file.size, limit=self.TOO_LARGE)
+                limit = self.TOO_LARGE if file is marker else None
+                self._log.warning("marker_is_large", file=file.path, bytes=file.size, limit=limit)
         self._meter.marked()
         return files
 

@@ -210,6 +210,12 @@ def test_a_marker_above_a_mebibyte_is_refused_with_the_way_out():
     assert "marker_age" not in it.meter.text()
 
 
+def test_a_part_is_told_of_and_never_refused():
+    it = Budgeted()
+    it.budget.checked([marker_file(5 << 20, "mymark07"), marker_file(100)])
+    assert it.told == [("marker_is_large", "mymark07", 5 << 20, None)]
+
+
 def test_what_is_checked_counts_as_marked():
     it = Budgeted()
     it.budget.checked([marker_file(1)])

@@ -162,6 +162,7 @@ def test_both_parsers_find_the_same(text: str) -> None:
         ("a: 1\n...\n", ""),
         ("--- {a: 1}\n", ""),
         ("a: [b, c]\nd: !!str e\n", "SG108"),
+        ("!b:!", "SG104"),
         ("? a\n: b\n", ""),
         ("? [a]\n: b\n", "SG104"),
         ("[a]: b\n", "SG104"),
