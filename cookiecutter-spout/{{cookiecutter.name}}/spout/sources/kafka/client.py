@@ -53,9 +53,10 @@ class Partition(NamedTuple):
 
 
 class Client:
-    """One connection to a cluster; ``close`` it also when something failed."""
+    """One connection to a cluster, which has ``reach`` seconds to answer; ``close`` it also when something failed."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], reach: float | None = None) -> None:
+        self._reach = REACH if reach is None else reach
         self._servers = options["servers"]
         self._group = options.get("group")
         self._is_secured = options["tls"] or bool(options.get("sasl"))
@@ -115,7 +116,7 @@ class Client:
         if not asked:
             return {}
         try:
-            answers = self._consumer.offsets_for_times(asked, timeout=REACH)
+            answers = self._consumer.offsets_for_times(asked, timeout=self._reach)
         except KafkaException as error:
             raise self._trouble(error) from error
         found = {}
@@ -163,7 +164,7 @@ class Client:
 
     def _metadata(self, topic: str | None) -> Any:
         """What the cluster says of itself. Asked again and again, since why it is silent is known at once."""
-        deadline = time.monotonic() + REACH
+        deadline = time.monotonic() + self._reach
         while True:
             try:
                 if topic is None:

@@ -10,12 +10,12 @@ from spout.records import Position
 from spout.sources.kafka.client import Client
 from spout.sources.kafka.source import KafkaSource
 
-_PATIENCE = 5.0  # seconds until every partition should have been asked
+_PATIENCE = 5.0  # seconds until the cluster, and then every partition, should have answered: `check` itself waits 10
 
 
 def probe(options: Mapping[str, Any], position: Position | None) -> list[tuple[str, str]]:
     """Rows of what is there; FatalError for what a person has to mend, any other exception for what may pass."""
-    client = Client(options)
+    client = Client(options, _PATIENCE)
     try:
         name, brokers = client.cluster()
         rows = [("cluster", f"{name}, {brokers} broker{'s' * (brokers != 1)}")]
