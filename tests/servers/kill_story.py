@@ -258,19 +258,23 @@ def tell(
     seed: int,
     meanwhile: Callable[[int], None] = lambda number: None,
     longest_life: float = 0.8,
+    feed: Callable[[int], None] = lambda number: None,
 ) -> Verdict:
     """Kill ``spout`` so often at random times, then run on until every line ``wanted`` is there; count what is.
 
     A life is killed up to ``longest_life`` seconds after its first new commit; one in five dies while it starts; one
     kill in four is of the user code alone. ``meanwhile`` is called in each life, with the number of the kill that ends
-    it, to do more harm.
+    it, to do more harm. ``feed`` is called as each life begins, where there are not records enough from the beginning:
+    a quick spout has committed all that there was, and what the next life waits for must be to come.
     """
     chance = random.Random(seed)
     done = 0
     spout.start()
     while done < kills:
+        before = spout.newest()
+        feed(done)
         if chance.random() < 0.8:
-            wait_for_a_commit(spout)
+            wait_for_a_commit(spout, before)
         meanwhile(done)
         time.sleep(chance.uniform(0, longest_life))
         assert spout.is_running(), spout.words()
@@ -286,9 +290,9 @@ def tell(
     return count(spout.lines(), wanted, kills) if not missing else _stuck(spout, wanted, kills)
 
 
-def wait_for_a_commit(spout: LocalSpout) -> None:
-    """Wait until there is one more."""
-    before, deadline = spout.newest(), time.monotonic() + PATIENCE
+def wait_for_a_commit(spout: LocalSpout, before: object) -> None:
+    """Wait until there is one more than ``before``, which was the newest."""
+    deadline = time.monotonic() + PATIENCE
     while spout.newest() == before:
         assert spout.is_running(), spout.words()
         if time.monotonic() > deadline:

@@ -78,7 +78,7 @@ def test_killed_while_the_log_is_rotated(folder, tmp_path, target):
         append(log, lines(share * (number + 1), end))
 
     with LocalSpout(SPEC.format(folder=folder, records=2000, target=target), tmp_path, is_warm=True) as spout:
-        verdict = tell(spout, lines(0, LINES), KILLS, seed=6, meanwhile=write_and_rotate, longest_life=0.1)
+        verdict = tell(spout, lines(0, LINES), KILLS, seed=6, feed=write_and_rotate, longest_life=0.1)
         assert verdict == Verdict(kills=KILLS, lost=0, repeated=0, strange=0), spout.words()
 
 

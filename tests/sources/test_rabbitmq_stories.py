@@ -75,13 +75,12 @@ def killed(broker, queue, spout, proxy, seed):
         broker.node.start()
         broker.reconnect()
 
-    def meanwhile(number):
+    def feed(number):
         broker.publish(queue, *numbered(A_LIFE, (number + 1) * A_LIFE))
-        trouble(number)
 
     trouble = Trouble(proxy, restart, seed, kills=KILLS, restarts=1)
     broker.publish(queue, *numbered(A_LIFE))
-    verdict = tell(spout, numbered((KILLS + 1) * A_LIFE), KILLS, seed, meanwhile, longest_life=0.3)
+    verdict = tell(spout, numbered((KILLS + 1) * A_LIFE), KILLS, seed, trouble, longest_life=0.3, feed=feed)
     assert set(trouble.done) == {"restart", "drop", "reset", "stall", "slow"}
     assert SPOUT.password.encode() not in spout.everything_said()
     return verdict
