@@ -75,12 +75,18 @@ def killed(broker, queue, spout, proxy, seed):
         broker.node.start()
         broker.reconnect()
 
-    def feed(number):
+    def publish(number):
         broker.publish(queue, *numbered(A_LIFE, (number + 1) * A_LIFE))
+
+    def publish_and_harm(number):
+        publish(number)
+        trouble(number)
 
     trouble = Trouble(proxy, restart, seed, kills=KILLS, restarts=1)
     broker.publish(queue, *numbered(A_LIFE))
-    verdict = tell(spout, numbered((KILLS + 1) * A_LIFE), KILLS, seed, trouble, longest_life=0.3, feed=feed)
+    # What a queue gave is gone from it, so there must be more before the next life waits for a commit.
+    how = {"meanwhile": trouble, "feed": publish} if queue == KEPT else {"meanwhile": publish_and_harm}
+    verdict = tell(spout, numbered((KILLS + 1) * A_LIFE), KILLS, seed, longest_life=0.3, **how)
     assert set(trouble.done) == {"restart", "drop", "reset", "stall", "slow"}
     assert SPOUT.password.encode() not in spout.everything_said()
     return verdict
